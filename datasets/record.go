@@ -1,0 +1,10 @@
+package datasets
+
+// A Record is one example of a data set as its file holds it. Which of its
+// fields fill a prompt and which are references is the task's business.
+type Record struct {
+	ID     string         // the file's own id (_id, id, …), else "<file>:<index>"
+	Index  int            // 0-based position in the data set
+	Source string         // file and line (or row), for error messages
+	Fields map[string]any // decoded values: string, float64/int64, bool, nil, []any, map[string]any
+}

@@ -1,0 +1,110 @@
+package model
+
+import "fmt"
+
+// Needs says what prefill must record for the pruners of a prompt. What nobody
+// asks for is not kept. The zero value asks for nothing.
+type Needs struct {
+	// LastRows is how many of the newest queries have their attention rows
+	// recorded: 1 for the last prompt token alone.
+	LastRows int
+	// ColumnSums asks for the attention that every key received, summed over
+	// all queries of the prompt, per query head.
+	ColumnSums bool
+}
+
+// Union returns the needs that satisfy both a and b.
+func (a Needs) Union(b Needs) Needs {
+	return Needs{LastRows: max(a.LastRows, b.LastRows), ColumnSums: a.ColumnSums || b.ColumnSums}
+}
+
+// Shape holds the sizes of a model's attention that a pruner must know.
+type Shape struct {
+	Layers  int // transformer layers
+	Heads   int // query heads per layer
+	KVHeads int // KV heads per layer; query head h reads KV head h/(Heads/KVHeads)
+	HeadDim int // width of one head
+}
+
+// Group is the number of query heads that share one KV head (GQA).
+func (s Shape) Group() int { return s.Heads / s.KVHeads }
+
+// A Prefix is a prompt after full-attention prefill: the KV cache of every
+// layer and what [Needs] asked to record. It is read-only; all variants of a
+// prompt share one.
+type Prefix struct {
+	shape  Shape
+	tokens int
+	needs  Needs
+	layers []prefixLayer
+}
+
+// prefixLayer is one layer's part of a Prefix.
+type prefixLayer struct {
+	rows   []float32   // [heads][lastRows][tokens], newest query last
+	sums   [][]float32 // [heads][tokens]
+	keys   func(kvHead, pos int, dst []float32)
+	values func(kvHead, pos int, dst []float32)
+}
+
+// NewPrefix returns a prefix of n tokens with room for what needs asks for, all
+// zero. The engine fills it during prefill; tests and other engines fill it
+// with [Prefix.Row] and [Prefix.ColumnSum], whose results may be written to
+// before the prefix is handed on.
+func NewPrefix(shape Shape, n int, needs Needs) *Prefix {
+	needs.LastRows = min(needs.LastRows, n)
+	p := &Prefix{shape: shape, tokens: n, needs: needs, layers: make([]prefixLayer, shape.Layers)}
+	for l := range p.layers {
+		p.layers[l].rows = make([]float32, shape.Heads*needs.LastRows*n)
+		if !needs.ColumnSums {
+			continue
+		}
+		p.layers[l].sums = make([][]float32, shape.Heads)
+		for h := range p.layers[l].sums {
+			p.layers[l].sums[h] = make([]float32, n)
+		}
+	}
+	return p
+}
+
+// Len is the number of prompt tokens.
+func (p *Prefix) Len() int { return p.tokens }
+
+// Shape is the attention shape of the model that made the prefix.
+func (p *Prefix) Shape() Shape { return p.shape }
+
+// Needs tells what was recorded. LastRows never exceeds Len.
+func (p *Prefix) Needs() Needs { return p.needs }
+
+// Row returns the attention row of the query back positions before the last
+// prompt token (0 is the last token itself) in a layer and query head: [tokens]
+// softmax weights, zero at keys that the query may not see. It panics if the
+// row was not asked for in Needs.
+func (p *Prefix) Row(layer, head, back int) []float32 {
+	w := p.needs.LastRows
+	if back < 0 || back >= w {
+		panic(fmt.Sprintf("model: attention row %d back from the end was not recorded, only %d are", back, w))
+	}
+	start := (head*w + w - 1 - back) * p.tokens
+	return p.layers[layer].rows[start : start+p.tokens : start+p.tokens]
+}
+
+// ColumnSum returns, for a layer and query head, the attention that each key
+// received summed over all prompt queries: [tokens]. It panics if column sums
+// were not asked for in Needs.
+func (p *Prefix) ColumnSum(layer, head int) []float32 {
+	if !p.needs.ColumnSums {
+		panic("model: column sums of attention were not recorded")
+	}
+	return p.layers[layer].sums[head]
+}
+
+// Key copies the key of one position in a layer and KV head, after rotary
+// embedding, into dst: [headDim].
+func (p *Prefix) Key(layer, kvHead, pos int, dst []float32) { p.layers[layer].keys(kvHead, pos, dst) }
+
+// Value copies the value of one position in a layer and KV head into dst:
+// [headDim].
+func (p *Prefix) Value(layer, kvHead, pos int, dst []float32) {
+	p.layers[layer].values(kvHead, pos, dst)
+}

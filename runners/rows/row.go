@@ -1,0 +1,44 @@
+// Package rows is the record of what a run measured: the row type, its JSON
+// Lines store that survives being killed, and its Parquet form. Runners write
+// rows, reports read them.
+package rows
+
+// A Row is one measurement: one variant on one record of one task, for one
+// model and context length. All but Timing is a function of the inputs, so an
+// interrupted and resumed run holds the same rows as an undisturbed one.
+type Row struct {
+	Model         string `json:"model"`          // the model's short name
+	ContextLength int    `json:"context_length"` // longest prompt allowed, in tokens
+	Task          string `json:"task"`
+	Protocol      string `json:"protocol"` // standard or paper
+	Record        string `json:"record"`   // the record's id in its data set
+	Index         int    `json:"index"`    // the record's place in its data set
+	Variant       string `json:"variant"`  // pruner and settings, canonical: "snapkv budget=0.5"
+	Pruner        string `json:"pruner"`   // the pruner's name: "snapkv"
+
+	PromptTokens int    `json:"prompt_tokens"`
+	PromptHash   string `json:"prompt_hash"` // first 16 hex digits of the SHA-256 of the prompt's token ids
+	Truncated    bool   `json:"truncated"`   // the prompt was longer than the context length
+
+	Kept        []float64 `json:"kept"`          // [layers] kept prompt entries, mean over heads
+	Budget      float64   `json:"budget"`        // kept share of the prompt, 0..1, mean over layers
+	KVBytes     int64     `json:"kv_bytes"`      // bytes of keys and values the variant's cache holds after selection
+	FullKVBytes int64     `json:"full_kv_bytes"` // bytes of the full cache of the same prompt
+
+	Tokens []int32 `json:"tokens"` // generated token ids, the stop token left out
+	Text   string  `json:"text"`
+	Stop   string  `json:"stop"`  // why decoding ended: eos, length or stop
+	Score  float64 `json:"score"` // the task's metric, 0..1
+
+	Error  string `json:"error,omitempty"` // set when the record could not be run; the figures above are then zero
+	Timing Timing `json:"timing"`
+}
+
+// Timing holds seconds of wall time. Prefill and decode are shared by all
+// variants of a record: Prefill is that of the whole record, Decode the time
+// until this variant stopped.
+type Timing struct {
+	Prefill float64 `json:"prefill_seconds"`
+	Select  float64 `json:"select_seconds"`
+	Decode  float64 `json:"decode_seconds"`
+}
