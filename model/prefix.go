@@ -37,14 +37,14 @@ type Prefix struct {
 	tokens int
 	needs  Needs
 	layers []prefixLayer
+	cache  *kvCache
+	logits []float32 // [vocab] of the last prompt token
 }
 
-// prefixLayer is one layer's part of a Prefix.
+// prefixLayer is what was recorded of one layer's attention.
 type prefixLayer struct {
-	rows   []float32   // [heads][lastRows][tokens], newest query last
-	sums   [][]float32 // [heads][tokens]
-	keys   func(kvHead, pos int, dst []float32)
-	values func(kvHead, pos int, dst []float32)
+	rows []float32   // [heads][lastRows][tokens], newest query last
+	sums [][]float32 // [heads][tokens]
 }
 
 // NewPrefix returns a prefix of n tokens with room for what needs asks for, all
@@ -101,10 +101,22 @@ func (p *Prefix) ColumnSum(layer, head int) []float32 {
 
 // Key copies the key of one position in a layer and KV head, after rotary
 // embedding, into dst: [headDim].
-func (p *Prefix) Key(layer, kvHead, pos int, dst []float32) { p.layers[layer].keys(kvHead, pos, dst) }
+func (p *Prefix) Key(layer, kvHead, pos int, dst []float32) {
+	p.cache.keys[layer][kvHead].Row(pos, dst)
+}
 
 // Value copies the value of one position in a layer and KV head into dst:
 // [headDim].
 func (p *Prefix) Value(layer, kvHead, pos int, dst []float32) {
-	p.layers[layer].values(kvHead, pos, dst)
+	d := p.shape.HeadDim
+	copy(dst, p.cache.values[layer][kvHead][pos*d:(pos+1)*d])
+}
+
+// Logits returns the logits of the last prompt token: [vocab]. They are those
+// of the full cache, since pruning happens after prefill.
+func (p *Prefix) Logits() []float32 { return p.logits }
+
+// KVBytes is what the keys and values of the prefix occupy.
+func (p *Prefix) KVBytes() int64 {
+	return int64(p.tokens) * int64(p.shape.Layers) * int64(p.shape.KVHeads) * int64(p.shape.HeadDim) * 2 * 4
 }

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"refreekv/model"
+	"refreekv/model/tokenizer"
+	"refreekv/pruners"
+)
+
+// generateOptions are the flags of refreekv generate.
+type generateOptions struct {
+	model, prompt, file, pruner string
+	raw, json                   bool
+	maxNew                      int
+}
+
+func newGenerate() *cobra.Command {
+	var o generateOptions
+	cmd := &cobra.Command{
+		Use:     "generate",
+		Short:   "Continue one prompt under a pruner, to see it work",
+		Example: "  refreekv generate --prompt \"Why is the sky blue?\" --pruner \"streamingllm budget=0.5\"\n  refreekv generate --prompt-file notes.txt --raw --json",
+		Args:    exactly(0, "no arguments, only flags"),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return generate(cmd, o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.model, "model", defaultModel, "registry name, hub id, folder or .gguf file")
+	f.StringVar(&o.prompt, "prompt", "", "the prompt's text")
+	f.StringVar(&o.file, "prompt-file", "", "read the prompt from this file")
+	f.StringVar(&o.pruner, "pruner", "full", "pruner and settings, e.g. \"snapkv budget=0.5\" (refreekv list pruners)")
+	f.BoolVar(&o.raw, "raw", false, "no chat template, no added text or tokens")
+	f.IntVar(&o.maxNew, "max-new-tokens", 64, "longest continuation in tokens")
+	f.BoolVar(&o.json, "json", false, "print one JSON object: prompt_tokens, tokens, text, kept, budget, seconds")
+	return cmd
+}
+
+// generated is what generate prints with --json.
+type generated struct {
+	Model        string            `json:"model"`
+	Pruner       string            `json:"pruner"`
+	PromptTokens []int32           `json:"prompt_tokens"`
+	Tokens       []int32           `json:"tokens"`
+	Text         string            `json:"text"`
+	Stop         string            `json:"stop"`
+	Kept         []model.LayerKeep `json:"kept"` // per layer: one list for all heads, one per KV head or one per query head
+	Budget       float64           `json:"budget"`
+	Seconds      generatedSeconds  `json:"seconds"`
+}
+
+type generatedSeconds struct {
+	Prefill float64 `json:"prefill"`
+	Select  float64 `json:"select"`
+	Decode  float64 `json:"decode"`
+}
+
+func generate(cmd *cobra.Command, o generateOptions) error {
+	if o.maxNew < 1 {
+		return usageError{fmt.Errorf("--max-new-tokens %d: want at least 1", o.maxNew)}
+	}
+	text, err := promptText(cmd, o)
+	if err != nil {
+		return err
+	}
+	spec, err := pruners.Parse(o.pruner)
+	if err != nil {
+		return fmt.Errorf("--pruner: %w", err)
+	}
+	pruner, err := pruners.New(spec)
+	if err != nil {
+		return fmt.Errorf("--pruner: %w", err)
+	}
+	m, err := model.Find(cmd.Context(), o.model, downloadProgress(cmd.ErrOrStderr()))
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	tokens, err := promptTokens(m, text, o.raw)
+	if err != nil {
+		return err
+	}
+	g := generated{Model: m.Name, Pruner: spec.String(), PromptTokens: tokens}
+	begin := time.Now()
+	prefix, err := m.Prefill(cmd.Context(), tokens, pruner.Needs())
+	if err != nil {
+		return err
+	}
+	g.Seconds.Prefill = time.Since(begin).Seconds()
+	begin = time.Now()
+	keep, err := pruner.Select(prefix)
+	if err != nil {
+		return err
+	}
+	g.Seconds.Select = time.Since(begin).Seconds()
+	maxNew := min(o.maxNew, m.Config.MaxPositions-len(tokens))
+	if maxNew < 1 {
+		return fmt.Errorf("the prompt's %d tokens fill all of the model's %d positions; shorten it", len(tokens), m.Config.MaxPositions)
+	}
+	texts, err := m.Decode(cmd.Context(), prefix, []model.Keep{keep}, model.DecodeOptions{MaxNewTokens: maxNew, Stop: m.Tokenizer.EOS()})
+	if err != nil {
+		return err
+	}
+	g.Tokens, g.Stop, g.Seconds.Decode = texts[0].Tokens, texts[0].Stop, texts[0].Seconds
+	g.Text, g.Kept, g.Budget = m.Tokenizer.Decode(g.Tokens, true), keep, keep.Budget(prefix.Len())
+	return printGenerated(cmd, g, o.json)
+}
+
+func promptText(cmd *cobra.Command, o generateOptions) (string, error) {
+	switch {
+	case o.prompt != "" && o.file != "":
+		return "", usageError{errors.New("give --prompt or --prompt-file, not both")}
+	case o.file != "":
+		raw, err := os.ReadFile(o.file)
+		if err != nil {
+			return "", fmt.Errorf("reading the prompt: %w", err)
+		}
+		if len(raw) == 0 {
+			return "", fmt.Errorf("reading the prompt: %s is empty", o.file)
+		}
+		return string(raw), nil
+	case o.prompt == "":
+		return "", usageError{fmt.Errorf("%s needs --prompt TEXT or --prompt-file FILE", cmd.CommandPath())}
+	}
+	return o.prompt, nil
+}
+
+// promptTokens turns a user's text into tokens, through the model's chat
+// template where it has one.
+func promptTokens(m *model.Model, text string, raw bool) ([]int32, error) {
+	if raw {
+		return m.Tokenizer.Encode(text, false), nil
+	}
+	if !m.Tokenizer.HasChat() {
+		return m.Tokenizer.Encode(text, true), nil
+	}
+	wrapped, err := m.Tokenizer.Chat([]tokenizer.Message{{Role: "user", Content: text}}, true)
+	if err != nil {
+		return nil, err
+	}
+	// The template writes the special tokens itself.
+	return m.Tokenizer.Encode(wrapped, false), nil
+}
+
+func printGenerated(cmd *cobra.Command, g generated, asJSON bool) error {
+	if asJSON {
+		out := json.NewEncoder(cmd.OutOrStdout())
+		out.SetEscapeHTML(false)
+		return out.Encode(g)
+	}
+	fmt.Fprintln(cmd.OutOrStdout(), g.Text)
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d prompt tokens, %.1f %% of the cache kept, %d new tokens (%s); prefill %.2f s, select %.4f s, decode %.2f s\n",
+		g.Pruner, len(g.PromptTokens), 100*g.Budget, len(g.Tokens), g.Stop, g.Seconds.Prefill, g.Seconds.Select, g.Seconds.Decode)
+	return nil
+}

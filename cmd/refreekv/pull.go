@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"refreekv/datasets"
+	"refreekv/model/hub"
+)
+
+func newPull() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "pull model|dataset NAME",
+		Short: "Fetch a model or data set into the cache",
+		Args:  exactly(2, "what to fetch (model or dataset) and its name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return usageError{fmt.Errorf("cannot pull a %q; pull model NAME or pull dataset NAME", args[0])}
+		},
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use:     "model NAME",
+		Short:   "Fetch a model by registry name or hub id (refreekv list models)",
+		Example: "  refreekv pull model smollm2-135m-instruct",
+		Args:    exactly(1, "the name of one model"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, err := hub.Resolve(cmd.Context(), args[0], downloadProgress(cmd.ErrOrStderr()))
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s\nfrom %s\n", found.Path, found.Source)
+			return nil
+		},
+	}, &cobra.Command{
+		Use:     "dataset NAME",
+		Short:   "Fetch a data set from its public source (refreekv list datasets)",
+		Example: "  refreekv pull dataset gsm8k",
+		Args:    exactly(1, "the name of one data set"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, info, err := datasets.Pull(cmd.Context(), args[0], downloadProgress(cmd.ErrOrStderr()))
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s\nlicence: %s\n", path, info.Licence)
+			return nil
+		},
+	})
+	return cmd
+}

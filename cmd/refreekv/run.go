@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"refreekv/reports"
+	"refreekv/runners"
+	"refreekv/runners/rows"
+)
+
+func newRun() *cobra.Command {
+	var o runners.Overrides
+	var out, shard string
+	cmd := &cobra.Command{
+		Use:   "run CONFIG",
+		Short: "Run (or resume) an experiment and write its tables and plots",
+		Long: `Runs the experiment that CONFIG describes: a YAML file, or the name of a built-in
+one (quickstart). Every record is prefilled once for all variants. A run that was
+stopped goes on where it was when the same command is given again.
+
+The run's folder holds run.yaml (the config as run and the provenance), rows.jsonl
+and rows.parquet (one row per model, context length, task, record and variant),
+summary.md, .tex, .csv, .json and figures/.`,
+		Example: "  refreekv run quickstart --limit 1\n  refreekv run configs/longbench-mini.yaml --data DIR --tasks qasper,lcc\n  refreekv run quickstart --variants full --variants \"snapkv budget=0.3 window=16\"",
+		Args:    exactly(1, "the path or name of one config"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			config, err := runners.LoadConfig(args[0], o)
+			if err != nil {
+				return err
+			}
+			part, err := parseShard(shard)
+			if err != nil {
+				return usageError{err}
+			}
+			dir := out
+			if dir == "" {
+				dir = filepath.Join("results", config.Name)
+			}
+			if part.Count > 1 {
+				dir = filepath.Join(dir, fmt.Sprintf("shard-%d-of-%d", part.Index+1, part.Count))
+			}
+			return runExperiment(cmd, config, dir, part)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&out, "out", "o", "", "the run's folder (default results/<name of the config>)")
+	f.StringSliceVar(&o.Models, "model", nil, "run these models instead of the config's")
+	f.StringSliceVar(&o.Tasks, "tasks", nil, "run these tasks instead of the config's")
+	f.StringArrayVar(&o.Variants, "variants", nil, "run this variant instead of the config's, e.g. \"snapkv budget=0.5\"; repeat for more")
+	f.IntVar(&o.Limit, "limit", 0, "run only the first N records of each task")
+	f.StringVar(&o.Data, "data", os.Getenv("REFREEKV_DATA"), "folder with data sets, looked in first (default $REFREEKV_DATA)")
+	f.StringArrayVar(&o.Set, "set", nil, "set a field of the config, e.g. --set protocol=paper or --set \"context_lengths=[2048, 4096]\"")
+	f.StringVar(&shard, "shard", "", "run part i of n of the work, e.g. 2/8, into its own folder; merge with refreekv report")
+	return cmd
+}
+
+// parseShard reads "i/n", i from 1.
+func parseShard(s string) (runners.Shard, error) {
+	if s == "" {
+		return runners.Shard{}, nil
+	}
+	i, n, ok := strings.Cut(s, "/")
+	index, err1 := strconv.Atoi(i)
+	count, err2 := strconv.Atoi(n)
+	if !ok || err1 != nil || err2 != nil || index < 1 || index > count {
+		return runners.Shard{}, fmt.Errorf("--shard %q: want i/n with i from 1 to n, e.g. 2/8", s)
+	}
+	return runners.Shard{Index: index - 1, Count: count}, nil
+}
+
+func runExperiment(cmd *cobra.Command, config *runners.Config, dir string, part runners.Shard) error {
+	stderr := cmd.ErrOrStderr()
+	begin := time.Now()
+	result, err := runners.Run(cmd.Context(), config, runners.Options{
+		Dir: dir, Shard: part, Fetch: downloadProgress(stderr), Progress: runProgress(stderr),
+		Notice: func(text string) { fmt.Fprintln(stderr, text) },
+	})
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("interrupted; the finished records are stored in %s, give the same command again to go on", dir)
+	}
+	if err != nil {
+		return err
+	}
+	return writeReport(cmd, dir, config.Name, result.Rows, fmt.Sprintf("%s in %s", plural(len(result.Rows), "row"), time.Since(begin).Round(time.Second)))
+}
+
+// writeReport writes a run's tables and figures and shows the table.
+func writeReport(cmd *cobra.Command, dir, title string, all []rows.Row, done string) error {
+	if err := reports.WriteAll(dir, all, title); err != nil {
+		return err
+	}
+	summary, err := reports.Summarize(all)
+	if err != nil {
+		return err
+	}
+	reports.Terminal(cmd.OutOrStdout(), summary, terminalWidth(), isTerminal(cmd.OutOrStdout()))
+	stderr := cmd.ErrOrStderr()
+	reports.Timings(stderr, all)
+	fmt.Fprintf(stderr, "%s; tables and figures are in %s\n", done, dir)
+	return nil
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// terminalWidth is the width of the terminal that stdout is, or 100 columns.
+func terminalWidth() int {
+	if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil && w >= 40 {
+		return w
+	}
+	return 100
+}

@@ -1,0 +1,145 @@
+package model
+
+import "refreekv/model/tensor"
+
+// attention computes causal attention of a chunk of queries over the cache.
+// Queries are taken in blocks of a few positions, all query heads of a KV head
+// together, so that one pass over the keys serves them all. A block's score
+// rows are whole, never the [heads][n][n] matrix.
+type attention struct {
+	shape   Shape
+	block   int // positions per block
+	segment int // positions per task
+	stride  int // floats from one score row to the next
+	workers []attentionScratch
+	sums    [][]float32 // column sums of one task: [tasks][group·tokens]
+}
+
+// attentionScratch is one worker's space for a block of queries.
+type attentionScratch struct {
+	q, out []float32 // [block·group][headDim]
+	scores []float32 // [block·group][stride]
+	sums   []float32 // [block·group] sum of a score row's weights
+}
+
+// keyTile is how many keys of a value product are taken at a time, so that
+// their values stay in the cache while all rows use them.
+const keyTile = 256
+
+func newAttention(s Shape, tokens int) attention {
+	g := s.Group()
+	a := attention{shape: s, block: max(1, 42/g)}
+	a.segment = 4 * a.block
+	// A stride that is a power of two would put all rows into the same cache sets.
+	a.stride = (tokens+tensor.Panel-1)/tensor.Panel*tensor.Panel + 16
+	a.workers = make([]attentionScratch, tensor.Threads())
+	for i := range a.workers {
+		a.workers[i] = attentionScratch{
+			q:      make([]float32, a.block*g*s.HeadDim),
+			out:    make([]float32, a.block*g*s.HeadDim),
+			scores: make([]float32, a.block*g*a.stride),
+			sums:   make([]float32, a.block*g),
+		}
+	}
+	return a
+}
+
+// run attends with the n queries at positions start… (q: [n][heads·headDim],
+// scaled by log2(e)/sqrt(headDim)) over all keys up to their own, writes the
+// outputs to out ([n][heads·headDim]) and records what the prefix asks for.
+func (a *attention) run(p *Prefix, l, start, n int, q, out []float32) {
+	segments := (n + a.segment - 1) / a.segment
+	tasks := segments * a.shape.KVHeads
+	if p.needs.ColumnSums {
+		a.clearSums(tasks, p.Len())
+	}
+	tensor.Parallel(tasks, func(task, worker int) {
+		// The last segment sees the most keys: it starts first.
+		segment, kv := segments-1-task/a.shape.KVHeads, task%a.shape.KVHeads
+		var sums []float32
+		if p.needs.ColumnSums {
+			sums = a.sums[segment*a.shape.KVHeads+kv]
+		}
+		for from := segment * a.segment; from < min((segment+1)*a.segment, n); from += a.block {
+			a.queries(p, l, kv, start, from, min(from+a.block, n, (segment+1)*a.segment), q, out, sums, &a.workers[worker])
+		}
+	})
+	if p.needs.ColumnSums {
+		a.mergeSums(p, l, segments)
+	}
+}
+
+// queries attends with the chunk's rows [from, to) of one KV head's group.
+func (a *attention) queries(p *Prefix, l, kv, start, from, to int, q, out, sums []float32, s *attentionScratch) {
+	g, d, width := a.shape.Group(), a.shape.HeadDim, a.shape.Heads*a.shape.HeadDim
+	rows, keys := (to-from)*g, start+to
+	for i := from; i < to; i++ {
+		copy(s.q[(i-from)*g*d:(i-from+1)*g*d], q[i*width+kv*g*d:])
+	}
+	k := p.cache.keys[l][kv]
+	k.Mul(s.scores, a.stride, s.q, d, rows, 0, (keys+tensor.Panel-1)/tensor.Panel, false)
+	for row := range rows {
+		pos := start + from + row/g
+		scores := s.scores[row*a.stride : row*a.stride+keys]
+		s.sums[row] = softmax(scores[:pos+1], nil)
+		clear(scores[pos+1:])
+		a.record(p, l, kv*g+row%g, row%g, pos, scores, 1/s.sums[row], sums)
+	}
+	values := p.cache.values[l][kv]
+	for at := 0; at < keys; at += keyTile {
+		tensor.MulRows(s.out, d, s.scores[at:], a.stride, rows, values[at*d:], d, min(keyTile, keys-at), d, at > 0)
+	}
+	for row := range rows {
+		o := s.out[row*d : (row+1)*d]
+		tensor.Scale(o, 1/s.sums[row])
+		copy(out[(from+row/g)*width+(kv*g+row%g)*d:], o)
+	}
+}
+
+// softmax replaces scores (base 2) by unnormalised weights, zero where keep's
+// bit is off, and returns their sum. Lanes of the sum belong to positions, so
+// dropping an entry and masking it give the same bits.
+func softmax(scores []float32, keep []uint16) float32 {
+	var lanes [16]float32
+	tensor.Exp2(scores, tensor.Max(scores, keep), keep, &lanes)
+	for width := 8; width > 0; width /= 2 {
+		for i := range width {
+			lanes[i] += lanes[i+width]
+		}
+	}
+	return lanes[0]
+}
+
+// record keeps a query's attention row if it is among the last ones asked for
+// and adds it to the column sums.
+func (a *attention) record(p *Prefix, l, head, inGroup, pos int, weights []float32, scale float32, sums []float32) {
+	if back := p.Len() - 1 - pos; back < p.needs.LastRows {
+		row := p.Row(l, head, back)
+		copy(row, weights[:pos+1])
+		tensor.Scale(row[:pos+1], scale)
+	}
+	if sums != nil {
+		tensor.AddScaled(sums[inGroup*p.Len():inGroup*p.Len()+pos+1], weights[:pos+1], scale)
+	}
+}
+
+func (a *attention) clearSums(tasks, tokens int) {
+	for len(a.sums) < tasks {
+		a.sums = append(a.sums, make([]float32, a.shape.Group()*tokens))
+	}
+	for _, sums := range a.sums[:tasks] {
+		clear(sums)
+	}
+}
+
+// mergeSums adds the tasks' column sums in the order of their positions, so
+// that the result does not depend on which thread did what.
+func (a *attention) mergeSums(p *Prefix, l, segments int) {
+	g, n := a.shape.Group(), p.Len()
+	tensor.Parallel(a.shape.Heads, func(head, _ int) {
+		for segment := range segments {
+			sums := a.sums[segment*a.shape.KVHeads+head/g]
+			tensor.Add(p.layers[l].sums[head], sums[head%g*n:(head%g+1)*n])
+		}
+	})
+}

@@ -1,0 +1,252 @@
+package model
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"refreekv/model/tensor"
+)
+
+// kvCache holds a sequence's keys (after rotary embedding) and values.
+type kvCache struct {
+	keys   [][]*tensor.Packed // [layers][kvHeads], each [tokens][headDim] in panels
+	values [][][]float32      // [layers][kvHeads][tokens·headDim]
+}
+
+func newCache(s Shape, tokens int) *kvCache {
+	c := &kvCache{keys: make([][]*tensor.Packed, s.Layers), values: make([][][]float32, s.Layers)}
+	for l := range c.keys {
+		c.keys[l] = make([]*tensor.Packed, s.KVHeads)
+		c.values[l] = make([][]float32, s.KVHeads)
+		for h := range c.keys[l] {
+			c.keys[l][h] = tensor.NewPacked(tokens, s.HeadDim)
+			c.values[l][h] = make([]float32, tokens*s.HeadDim)
+		}
+	}
+	return c
+}
+
+// store writes one position's keys and values of all KV heads: each
+// [kvHeads·headDim].
+func (c *kvCache) store(layer, pos int, k, v []float32) {
+	for h, keys := range c.keys[layer] {
+		d := keys.K
+		keys.SetRow(pos, k[h*d:(h+1)*d])
+		copy(c.values[layer][h][pos*d:(pos+1)*d], v[h*d:(h+1)*d])
+	}
+}
+
+// chunkTokens is about how many prompt tokens go through all layers together.
+// More would only cost memory; results do not depend on it.
+const chunkTokens = 1024
+
+// Prefill runs a prompt through the model with full causal attention and
+// returns its prefix: the KV cache, the logits of the last token, and what
+// needs asks to record.
+func (m *Model) Prefill(ctx context.Context, tokens []int32, needs Needs) (*Prefix, error) {
+	if err := m.checkTokens(tokens); err != nil {
+		return nil, err
+	}
+	n := len(tokens)
+	p := NewPrefix(m.Config.Shape, n, needs)
+	p.cache = newCache(m.Config.Shape, n)
+	m.rope.grow(m.Config, n)
+	run := newPass(m, p, min(n, chunkTokens))
+	var err error
+	for start := 0; start < n && err == nil; start += run.most {
+		err = run.chunk(ctx, tokens[start:min(start+run.most, n)], start)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("prefill of %d tokens: %w", n, err)
+	}
+	p.logits = make([]float32, m.Config.Vocab)
+	last := make([]float32, m.Config.Hidden)
+	tensor.RMSNorm(last, run.x[(run.n-1)*m.Config.Hidden:run.n*m.Config.Hidden], m.norm, m.Config.RMSEps)
+	mulPanels(m.head, p.logits, last, 1)
+	return p, nil
+}
+
+func (m *Model) checkTokens(tokens []int32) error {
+	if len(tokens) == 0 {
+		return fmt.Errorf("prefill of an empty prompt: there is no token to continue from")
+	}
+	if len(tokens) > m.Config.MaxPositions {
+		return fmt.Errorf("prompt of %d tokens is longer than the model's %d positions", len(tokens), m.Config.MaxPositions)
+	}
+	for i, t := range tokens {
+		if t < 0 || int(t) >= m.Config.Vocab {
+			return fmt.Errorf("prompt token %d is %d, outside the vocabulary of %d", i, t, m.Config.Vocab)
+		}
+	}
+	return nil
+}
+
+// A pass carries chunks of a prompt through the layers. Rows are prompt tokens
+// of the chunk.
+type pass struct {
+	m         *Model
+	p         *Prefix
+	most      int       // longest chunk
+	start, n  int       // first position and length of the chunk at hand
+	x         []float32 // [most][hidden] residual stream
+	q, attn   []float32 // [most][heads·headDim] queries and attention outputs
+	rowBlock  int       // rows one task carries through a layer's products
+	attention attention
+	workers   []rowScratch
+}
+
+// rowScratch is one worker's space for a block of rows.
+type rowScratch struct {
+	norm []float32 // [rowBlock][hidden]
+	wide []float32 // [rowBlock][max(qkv, 2·ffn)]
+	ffn  []float32 // [rowBlock][ffn, padded]
+}
+
+// mostRows bounds the block of rows that a task carries: enough to use each
+// weight panel many times, few enough that the block stays in the core's cache.
+const mostRows = 84
+
+func newPass(m *Model, p *Prefix, chunk int) *pass {
+	c := m.Config
+	a := newAttention(c.Shape, p.Len())
+	most := min((chunk+a.segment-1)/a.segment*a.segment, p.Len())
+	run := &pass{
+		m: m, p: p, most: most, attention: a,
+		x:       make([]float32, most*c.Hidden),
+		q:       make([]float32, most*c.Heads*c.HeadDim),
+		attn:    make([]float32, most*c.Heads*c.HeadDim),
+		workers: make([]rowScratch, tensor.Threads()),
+	}
+	tasks := max(tensor.Threads(), (most+mostRows-1)/mostRows)
+	run.rowBlock = (most + tasks - 1) / tasks
+	for i := range run.workers {
+		run.workers[i] = rowScratch{
+			norm: make([]float32, run.rowBlock*c.Hidden),
+			wide: make([]float32, run.rowBlock*max(m.layers[0].qkv.N, m.layers[0].gateUp.N)),
+			ffn:  make([]float32, run.rowBlock*m.layers[0].gateUp.N/2),
+		}
+	}
+	return run
+}
+
+// chunk carries one chunk through all layers. Between two layers' attentions a
+// task takes its rows through output product, feed-forward and the next
+// layer's query, key and value products without waiting for the others.
+func (r *pass) chunk(ctx context.Context, tokens []int32, start int) error {
+	r.start, r.n = start, len(tokens)
+	hidden := r.m.Config.Hidden
+	blocks := (r.n + r.rowBlock - 1) / r.rowBlock
+	tensor.Parallel(blocks, func(block, worker int) {
+		from, to := r.rows(block)
+		for i := from; i < to; i++ {
+			r.m.embed.Read(r.x[i*hidden:(i+1)*hidden], int(tokens[i]), 1)
+		}
+		r.attentionInput(0, from, to, &r.workers[worker])
+	})
+	for l := range r.m.layers {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		r.attention.run(r.p, l, r.start, r.n, r.q, r.attn)
+		tensor.Parallel(blocks, func(block, worker int) {
+			from, to := r.rows(block)
+			r.attentionOutput(l, from, to, &r.workers[worker])
+			r.feedForward(l, from, to, &r.workers[worker])
+			if l+1 < len(r.m.layers) {
+				r.attentionInput(l+1, from, to, &r.workers[worker])
+			}
+		})
+	}
+	return nil
+}
+
+func (r *pass) rows(block int) (from, to int) {
+	return block * r.rowBlock, min((block+1)*r.rowBlock, r.n)
+}
+
+// attentionInput: RMSNorm, query, key and value products, rotary embedding;
+// keys and values go to the cache, queries, scaled for base-2 softmax, to q.
+func (r *pass) attentionInput(l, from, to int, s *rowScratch) {
+	c, layer := r.m.Config, &r.m.layers[l]
+	r.normRows(s.norm, from, to, layer.attnNorm)
+	rows, width := to-from, layer.qkv.N
+	layer.qkv.Mul(s.wide, width, s.norm, c.Hidden, rows, 0, layer.qkv.Panels(), false)
+	queries := c.Heads * c.HeadDim
+	for i := range rows {
+		qkv := s.wide[i*width : (i+1)*width]
+		r.m.rotateAndStore(r.p.cache, l, r.start+from+i, r.start+from+i, qkv)
+		copy(r.q[(from+i)*queries:(from+i+1)*queries], qkv)
+	}
+}
+
+// rotateAndStore applies the rotary embedding of position pos to one token's
+// queries and keys, writes keys and values to entry of the cache, and scales
+// the queries by log2(e)/sqrt(headDim), so that softmax can use powers of two.
+func (m *Model) rotateAndStore(cache *kvCache, l, pos, entry int, qkv []float32) {
+	c := m.Config
+	d, queries, keys := c.HeadDim, c.Heads*c.HeadDim, (c.Heads+c.KVHeads)*c.HeadDim
+	for at := 0; at < keys; at += d {
+		m.rope.rotate(qkv[at:at+d], pos)
+	}
+	cache.store(l, entry, qkv[queries:keys], qkv[keys:])
+	tensor.Scale(qkv[:queries], float32(math.Log2E/math.Sqrt(float64(d))))
+}
+
+// attentionOutput adds the output product of the attention to the residual.
+func (r *pass) attentionOutput(l, from, to int, s *rowScratch) {
+	c, layer := r.m.Config, &r.m.layers[l]
+	width := c.Heads * c.HeadDim
+	layer.out.Mul(s.norm, c.Hidden, r.attn[from*width:], width, to-from, 0, layer.out.Panels(), false)
+	tensor.Add(r.x[from*c.Hidden:to*c.Hidden], s.norm[:(to-from)*c.Hidden])
+}
+
+// feedForward adds the SwiGLU feed-forward layer (arXiv 2002.05202) to the
+// residual.
+func (r *pass) feedForward(l, from, to int, s *rowScratch) {
+	c, layer := r.m.Config, &r.m.layers[l]
+	rows, width := to-from, layer.gateUp.N
+	r.normRows(s.norm, from, to, layer.ffnNorm)
+	layer.gateUp.Mul(s.wide, width, s.norm, c.Hidden, rows, 0, layer.gateUp.Panels(), false)
+	swiGLU(s.ffn, s.wide, rows, width, 0, width/(2*tensor.Panel))
+	layer.down.Mul(s.norm, c.Hidden, s.ffn, width/2, rows, 0, layer.down.Panels(), false)
+	tensor.Add(r.x[from*c.Hidden:to*c.Hidden], s.norm[:rows*c.Hidden])
+}
+
+func (r *pass) normRows(dst []float32, from, to int, weight []float32) {
+	h := r.m.Config.Hidden
+	for i := from; i < to; i++ {
+		tensor.RMSNorm(dst[(i-from)*h:(i-from+1)*h], r.x[i*h:(i+1)*h], weight, r.m.Config.RMSEps)
+	}
+}
+
+// swiGLU multiplies the pairs of gate and up panels [from, to) of every row:
+// wide is [rows][width] with panels of gate and up in turn, dst [rows][width/2].
+func swiGLU(dst, wide []float32, rows, width, from, to int) {
+	const panel = tensor.Panel
+	for i := range rows {
+		for p := from; p < to; p++ {
+			gate := wide[i*width+2*p*panel:]
+			tensor.SiLUMul(dst[i*width/2+p*panel:][:panel], gate[:panel], gate[panel:2*panel])
+		}
+	}
+}
+
+// mulPanels computes dst[rows][w.N] = a[rows][w.K]·wᵀ with the panels shared
+// out among the threads: for few rows, where the weights are the work.
+func mulPanels(w *tensor.Packed, dst, a []float32, rows int) {
+	eachPanelRange(w.Panels(), func(from, to int) {
+		w.Mul(dst, w.N, a, w.K, rows, from, to, false)
+	})
+}
+
+// eachPanelRange splits panels into a few ranges per thread and runs f on each.
+func eachPanelRange(panels int, f func(from, to int)) {
+	tasks := min(panels, 4*tensor.Threads())
+	if tensor.Threads() == 1 {
+		tasks = 1
+	}
+	tensor.Parallel(tasks, func(task, _ int) {
+		f(task*panels/tasks, (task+1)*panels/tasks)
+	})
+}

@@ -1,0 +1,101 @@
+package runners
+
+import (
+	"context"
+	"fmt"
+
+	"refreekv/datasets"
+	"refreekv/model/hub"
+	"refreekv/pruners"
+	"refreekv/tasks"
+)
+
+// A Plan is an experiment worked out: what will be run, in which order.
+type Plan struct {
+	Config   *Config
+	Tasks    []PlannedTask
+	Variants []PlannedVariant
+	Units    []Unit
+}
+
+// A PlannedTask is a task under the experiment's protocol with its records.
+type PlannedTask struct {
+	Name       string
+	Definition *tasks.Definition
+	Records    []datasets.Record
+}
+
+// A PlannedVariant is a pruner with its settings.
+type PlannedVariant struct {
+	Label  string // canonical: "snapkv budget=0.5"
+	Spec   pruners.Spec
+	Pruner pruners.Pruner
+}
+
+// A Unit is the work between two stored states: one record under one model and
+// context length, for all variants.
+type Unit struct {
+	Model         string // as the config names it
+	ContextLength int
+	Task          int // index into Plan.Tasks
+	Record        int // index into the task's Records
+}
+
+// Shard picks every Count-th unit, beginning with Index (0-based). The zero
+// value picks all.
+type Shard struct{ Index, Count int }
+
+// NewPlan opens the data of every task and lays out the units: models outside,
+// so that each is opened once, then tasks and records; a record's context
+// lengths follow each other, since most prompts fit several of them and are
+// then computed once.
+func NewPlan(ctx context.Context, c *Config, shard Shard, progress hub.Progress) (*Plan, error) {
+	p := &Plan{Config: c}
+	for _, spec := range c.Variants {
+		pruner, err := pruners.New(spec)
+		if err != nil {
+			return nil, err
+		}
+		p.Variants = append(p.Variants, PlannedVariant{Label: spec.String(), Spec: spec, Pruner: pruner})
+	}
+	for _, name := range c.Tasks {
+		task, err := planTask(ctx, c, name, progress)
+		if err != nil {
+			return nil, err
+		}
+		p.Tasks = append(p.Tasks, task)
+	}
+	at := 0
+	for _, model := range c.Models {
+		for t, task := range p.Tasks {
+			for r := range task.Records {
+				for _, length := range c.ContextLengths {
+					if shard.Count == 0 || at%shard.Count == shard.Index {
+						p.Units = append(p.Units, Unit{Model: model, ContextLength: length, Task: t, Record: r})
+					}
+					at++
+				}
+			}
+		}
+	}
+	return p, nil
+}
+
+func planTask(ctx context.Context, c *Config, name string, progress hub.Progress) (PlannedTask, error) {
+	task, err := tasks.Load(name)
+	if err != nil {
+		return PlannedTask{}, err
+	}
+	definition, err := task.Protocol(c.Protocol)
+	if err != nil {
+		return PlannedTask{}, fmt.Errorf("task %s: %w", task.Name, err)
+	}
+	records, err := datasets.Open(ctx, task.Dataset, datasets.Options{Dir: c.Data, Limit: c.Records, Progress: progress})
+	if err != nil {
+		return PlannedTask{}, fmt.Errorf("task %s: %w", task.Name, err)
+	}
+	if len(records) == 0 {
+		return PlannedTask{}, fmt.Errorf("task %s: data set %s holds no record", task.Name, task.Dataset)
+	}
+	return PlannedTask{Name: task.Name, Definition: definition, Records: records}, nil
+}

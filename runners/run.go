@@ -1,0 +1,360 @@
+package runners
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"refreekv/datasets"
+	"refreekv/model"
+	"refreekv/model/hub"
+	"refreekv/runners/rows"
+	"refreekv/tasks"
+)
+
+// Options say how an experiment is run, not what.
+type Options struct {
+	Dir      string       // the run's folder
+	Shard    Shard        // which part of the work
+	Fetch    hub.Progress // told about downloads; may be nil
+	Progress func(Update) // told after every record; may be nil
+	Notice   func(string) // told in a sentence what a person should know; may be nil
+}
+
+// An Update tells how far a run is.
+type Update struct {
+	Done, Total int     // records (units of work), those of earlier runs included
+	Resumed     int     // of Done, those found already stored
+	Tokens      int     // prompt and generated tokens computed by this run
+	Seconds     float64 // since this run began to compute
+	Task        string  // of the record just done; empty at the start
+}
+
+// A Result is a completed run.
+type Result struct {
+	Dir     string
+	Rows    []rows.Row // all rows, in the plan's order
+	Resumed int        // records found stored
+	Errors  int        // rows that hold an error
+}
+
+// Run runs what is missing of an experiment and returns all its rows. It can be
+// killed at any moment: rows of finished records are on disk, and the next Run
+// on the same folder goes on after them.
+func Run(ctx context.Context, c *Config, o Options) (*Result, error) {
+	plan, err := NewPlan(ctx, c, o.Shard, o.Fetch)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("making the run's folder: %w", err)
+	}
+	unlock, err := lock(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	r := &run{plan: plan, o: o, byUnit: map[key][]rows.Row{}}
+	if err := r.open(); err != nil {
+		return nil, err
+	}
+	defer r.store.Close()
+	if err := r.units(ctx); err != nil {
+		return nil, err
+	}
+	return r.finish()
+}
+
+// A run is the state of an experiment while it runs.
+type run struct {
+	plan   *Plan
+	o      Options
+	store  *rows.Store
+	stored []rows.Row         // found at the start
+	byUnit map[key][]rows.Row // rows of every finished record
+	model  *model.Model       // the one that is open
+	opened string             // its name in the config
+	last   *measured          // the latest record, for the next context length
+	update Update
+	begin  time.Time
+}
+
+// key names a unit in the rows.
+type key struct {
+	model         string
+	contextLength int
+	task          string
+	index         int
+}
+
+func (r *run) key(u Unit) key {
+	task := r.plan.Tasks[u.Task]
+	return key{u.Model, u.ContextLength, task.Name, task.Records[u.Record].Index}
+}
+
+func keyOf(row rows.Row) key { return key{row.Model, row.ContextLength, row.Task, row.Index} }
+
+// open takes up what an earlier run of the same experiment left.
+func (r *run) open() error {
+	if err := startProvenance(r.o.Dir, r.plan); err != nil {
+		return err
+	}
+	var err error
+	r.store, r.stored, err = rows.Open(filepath.Join(r.o.Dir, "rows.jsonl"), len(r.plan.Variants))
+	if err != nil {
+		return err
+	}
+	for _, row := range r.stored {
+		r.byUnit[keyOf(row)] = append(r.byUnit[keyOf(row)], row)
+	}
+	return nil
+}
+
+// units computes every unit that is not stored yet.
+func (r *run) units(ctx context.Context) error {
+	r.update.Total = len(r.plan.Units)
+	var missing []Unit
+	for _, u := range r.plan.Units {
+		if len(r.byUnit[r.key(u)]) == 0 {
+			missing = append(missing, u)
+		}
+	}
+	r.update.Resumed = len(r.plan.Units) - len(missing)
+	r.update.Done = r.update.Resumed
+	defer func() {
+		if r.model != nil {
+			r.model.Close()
+		}
+	}()
+	for i, u := range missing {
+		if err := r.use(ctx, u.Model); err != nil {
+			return err
+		}
+		if i == 0 {
+			r.begin = time.Now()
+			r.tell()
+		}
+		group, err := r.unit(ctx, u)
+		if err != nil {
+			return err
+		}
+		if err := r.store.Append(group); err != nil {
+			return err
+		}
+		r.byUnit[r.key(u)] = group
+		r.update.Done++
+		r.update.Task = r.plan.Tasks[u.Task].Name
+		r.tell()
+	}
+	return nil
+}
+
+func (r *run) tell() {
+	if r.o.Progress == nil {
+		return
+	}
+	r.update.Seconds = time.Since(r.begin).Seconds()
+	r.o.Progress(r.update)
+}
+
+// use opens a model unless it is open already.
+func (r *run) use(ctx context.Context, name string) error {
+	if r.model != nil && r.opened == name {
+		return nil
+	}
+	if r.model != nil {
+		r.model.Close()
+		r.model, r.last = nil, nil
+	}
+	m, err := model.Find(ctx, name, r.o.Fetch)
+	if err != nil {
+		return err
+	}
+	if r.o.Notice != nil {
+		r.o.Notice(fmt.Sprintf("model %s from %s", name, m.Source))
+	}
+	r.model, r.opened = m, name
+	return addModel(r.o.Dir, name, m)
+}
+
+// measured is what one prompt gave, before it is written down per context
+// length.
+type measured struct {
+	tokens []int32
+	task   int
+	index  int
+	rows   []rows.Row
+}
+
+// unit runs one record. What is wrong with the data or the config ends the run;
+// what is wrong with this one record is written into its rows.
+func (r *run) unit(ctx context.Context, u Unit) ([]rows.Row, error) {
+	task := r.plan.Tasks[u.Task]
+	record := task.Records[u.Record]
+	prompt, err := task.Definition.Prompt(tasks.Model{
+		Tokenizer: r.model.Tokenizer, Family: r.model.Family(), MaxPositions: r.model.Config.MaxPositions,
+	}, record, u.ContextLength)
+	if err != nil {
+		return nil, fmt.Errorf("task %s, record %s: %w", task.Name, record.ID, err)
+	}
+	blank := rows.Row{
+		Model: u.Model, ContextLength: u.ContextLength, Task: task.Name, Protocol: r.plan.Config.Protocol,
+		Record: record.ID, Index: record.Index,
+		PromptTokens: len(prompt.Tokens), PromptHash: promptHash(prompt.Tokens), Truncated: prompt.Truncated,
+	}
+	if r.last != nil && r.last.task == u.Task && r.last.index == record.Index && slices.Equal(r.last.tokens, prompt.Tokens) {
+		return r.again(blank), nil
+	}
+	group, err := r.measure(ctx, task, record, prompt.Tokens, blank)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		slog.Warn("record failed", "task", task.Name, "record", record.ID, "error", err)
+		return r.failed(blank, err), nil
+	}
+	r.last = &measured{tokens: prompt.Tokens, task: u.Task, index: record.Index, rows: group}
+	return group, nil
+}
+
+// again repeats the latest rows for another context length under which the
+// prompt is the same.
+func (r *run) again(blank rows.Row) []rows.Row {
+	out := slices.Clone(r.last.rows)
+	for i := range out {
+		out[i].ContextLength, out[i].Truncated = blank.ContextLength, blank.Truncated
+	}
+	return out
+}
+
+func (r *run) failed(blank rows.Row, err error) []rows.Row {
+	out := make([]rows.Row, len(r.plan.Variants))
+	for i, v := range r.plan.Variants {
+		out[i] = blank
+		out[i].Variant, out[i].Pruner, out[i].Error = v.Label, v.Spec.Name, err.Error()
+	}
+	return out
+}
+
+// measure prefills a prompt once, lets every variant select from it, decodes
+// them together and scores them.
+func (r *run) measure(ctx context.Context, task PlannedTask, record datasets.Record, tokens []int32, blank rows.Row) ([]rows.Row, error) {
+	var needs model.Needs
+	for _, v := range r.plan.Variants {
+		needs = needs.Union(v.Pruner.Needs())
+	}
+	begin := time.Now()
+	prefix, err := r.model.Prefill(ctx, tokens, needs)
+	if err != nil {
+		return nil, err
+	}
+	prefillSeconds := time.Since(begin).Seconds()
+	out := make([]rows.Row, len(r.plan.Variants))
+	keeps := make([]model.Keep, len(out))
+	for i, v := range r.plan.Variants {
+		begin := time.Now()
+		if keeps[i], err = v.Pruner.Select(prefix); err != nil {
+			return nil, fmt.Errorf("%s: %w", v.Label, err)
+		}
+		if err := keeps[i].Check(prefix.Shape(), prefix.Len()); err != nil {
+			return nil, fmt.Errorf("%s: %w", v.Label, err)
+		}
+		out[i] = blank
+		out[i].Variant, out[i].Pruner = v.Label, v.Spec.Name
+		out[i].Timing = rows.Timing{Prefill: prefillSeconds, Select: time.Since(begin).Seconds()}
+		fillKept(&out[i], keeps[i], prefix)
+	}
+	generations, err := r.model.Decode(ctx, prefix, keeps, decodeOptions(r.model, task.Definition))
+	if err != nil {
+		return nil, err
+	}
+	r.update.Tokens += len(tokens)
+	for i, g := range generations {
+		r.update.Tokens += len(g.Tokens)
+		out[i].Tokens, out[i].Stop, out[i].Timing.Decode = g.Tokens, g.Stop, g.Seconds
+		out[i].Text = r.model.Tokenizer.Decode(g.Tokens, true)
+		if out[i].Score, err = task.Definition.Score(out[i].Text, record); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// fillKept writes down what a variant keeps.
+func fillKept(row *rows.Row, keep model.Keep, prefix *model.Prefix) {
+	row.Kept = make([]float64, len(keep))
+	for l, layer := range keep {
+		row.Kept[l] = layer.Kept()
+	}
+	row.Budget = keep.Budget(prefix.Len())
+	row.KVBytes = int64(keep.Entries(prefix.Shape())) * int64(prefix.Shape().HeadDim) * 2 * 4
+	row.FullKVBytes = prefix.KVBytes()
+}
+
+// decodeOptions translates a task's stop rules into token ids.
+func decodeOptions(m *model.Model, d *tasks.Definition) model.DecodeOptions {
+	stop := slices.Clone(m.Tokenizer.EOS())
+	if d.TokenizerEOSOnly && len(stop) > 1 {
+		stop = stop[:1]
+	}
+	o := model.DecodeOptions{MaxNewTokens: d.MaxNewTokens, Stop: stop}
+	if d.FirstTokenNotEOS {
+		o.NotFirst = slices.Clone(stop)
+	}
+	if d.StopAtNewline {
+		if ids := m.Tokenizer.Encode("\n", false); len(ids) > 0 {
+			o.Stop = append(o.Stop, ids[len(ids)-1])
+		}
+	}
+	return o
+}
+
+// finish puts the rows into the plan's order and writes the Parquet file.
+func (r *run) finish() (*Result, error) {
+	result := &Result{Dir: r.o.Dir, Resumed: r.update.Resumed}
+	planned := map[key]bool{}
+	for _, u := range r.plan.Units {
+		planned[r.key(u)] = true
+		result.Rows = append(result.Rows, r.byUnit[r.key(u)]...)
+	}
+	for _, row := range r.stored {
+		if !planned[keyOf(row)] {
+			result.Rows = append(result.Rows, row)
+		}
+	}
+	for _, row := range result.Rows {
+		if row.Error != "" {
+			result.Errors++
+		}
+	}
+	if err := r.store.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Rewrite(filepath.Join(r.o.Dir, "rows.jsonl"), result.Rows); err != nil {
+		return nil, err
+	}
+	meta, err := os.ReadFile(filepath.Join(r.o.Dir, provenanceFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("reading the run's provenance: %w", err)
+	}
+	err = rows.WriteParquet(filepath.Join(r.o.Dir, "rows.parquet"), result.Rows, map[string]string{"run.yaml": string(meta)})
+	return result, err
+}
+
+// promptHash is the first 16 hex digits of the SHA-256 of the token ids as
+// little-endian 32-bit integers.
+func promptHash(tokens []int32) string {
+	buf := make([]byte, 0, 4*len(tokens))
+	for _, t := range tokens {
+		buf = append(buf, byte(t), byte(t>>8), byte(t>>16), byte(t>>24))
+	}
+	sum := sha256.Sum256(buf)
+	return hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,63 @@
+package runners
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"refreekv/pruners"
+)
+
+// expandVariant turns one entry of a config's variants into specs: a text such
+// as "snapkv budget=0.5", or a mapping in which every list of settings is an
+// axis: {pruner: h2o, budget: [0.8, 0.5], heads: [query, kv]} makes four.
+func expandVariant(v any) ([]pruners.Spec, error) {
+	switch v := v.(type) {
+	case string:
+		spec, err := pruners.Parse(v)
+		return []pruners.Spec{spec}, err
+	case map[string]any:
+		return expandMapping(v)
+	}
+	return nil, fmt.Errorf("%v: want a text such as \"snapkv budget=0.5\" or a mapping with a pruner", v)
+}
+
+func expandMapping(v map[string]any) ([]pruners.Spec, error) {
+	name, ok := v["pruner"].(string)
+	if !ok {
+		return nil, fmt.Errorf("%v: the field pruner is missing", v)
+	}
+	specs := []pruners.Spec{{Name: name, Options: map[string]any{}}}
+	for _, key := range slices.Sorted(maps.Keys(v)) {
+		if key == "pruner" {
+			continue
+		}
+		specs = multiply(specs, key, settings(name, key, v[key]))
+	}
+	return specs, nil
+}
+
+// settings lists the values that an option takes. A list is an axis, except
+// for options that are lists themselves, where a list of lists is.
+func settings(pruner, option string, value any) []any {
+	list, ok := value.([]any)
+	if !ok {
+		return []any{value}
+	}
+	if pruners.IsList(pruner, option) && !slices.ContainsFunc(list, func(v any) bool { _, inner := v.([]any); return inner }) {
+		return []any{value}
+	}
+	return list
+}
+
+func multiply(specs []pruners.Spec, option string, values []any) []pruners.Spec {
+	var out []pruners.Spec
+	for _, spec := range specs {
+		for _, value := range values {
+			options := maps.Clone(spec.Options)
+			options[option] = value
+			out = append(out, pruners.Spec{Name: spec.Name, Options: options})
+		}
+	}
+	return out
+}
