@@ -1,0 +1,12 @@
+// Package tensor holds the float32 kernels of the transformer: matrix products
+// on packed panels, the pieces of attention and feed-forward, and the pool of
+// threads that runs them.
+//
+// Every output of a matrix product is one chain of fused multiply-adds over k,
+// ascending. Results therefore do not depend on the number of rows computed
+// together, on how the work is split, on the number of threads, or on the
+// instruction set: AVX-512, AVX2 and plain Go agree (Go emulates the fused
+// operation in float64, which rounds twice in very rare ties).
+package tensor
+
+//go:generate go run gen/main.go

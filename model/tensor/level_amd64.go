@@ -1,0 +1,55 @@
+package tensor
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
+
+// A kernel computes a tile of as many rows as its name says: C [rows][columns]
+// (+)= A [rows][k] · B [k][columns], strides in floats.
+type kernel func(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+
+// available lists the levels this machine can run, best first.
+func available() []string {
+	var levels []string
+	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL {
+		levels = append(levels, "avx512")
+	}
+	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
+		levels = append(levels, "avx2")
+	}
+	return append(levels, "go")
+}
+
+func use(name string) {
+	level, tile, vector = name, tileGo, vectorGo
+	switch name {
+	case "avx512":
+		tile, vector = tile512, vector512
+	case "avx2":
+		tile = tile256
+	}
+}
+
+func tile512(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb, k int, accumulate bool) {
+	_, _, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*lda+k-1], b[(k-1)*ldb+Panel-1]
+	gemm512xKernels[rows-1](unsafe.SliceData(c), ldc, unsafe.SliceData(a), lda, unsafe.SliceData(b), ldb, k, flag(accumulate))
+}
+
+func tile256(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb, k int, accumulate bool) {
+	_, _, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*lda+k-1], b[(k-1)*ldb+Panel-1]
+	most := len(gemm256xKernels)
+	for half := 0; half < Panel; half += Panel / 2 {
+		for r := 0; r < rows; r += most {
+			gemm256xKernels[min(most, rows-r)-1](&c[r*ldc+half], ldc, &a[r*lda], lda, &b[half], ldb, k, flag(accumulate))
+		}
+	}
+}
+
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

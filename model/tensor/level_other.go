@@ -1,0 +1,7 @@
+//go:build !amd64
+
+package tensor
+
+func available() []string { return []string{"go"} }
+
+func use(name string) { level, tile, vector = name, tileGo, vectorGo }
