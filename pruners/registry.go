@@ -1,0 +1,126 @@
+package pruners
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A method is a row of the registry.
+type method struct {
+	info Info
+	make func(o options) (Pruner, error)
+	// presets are named sets of settings, chosen by the option preset, that
+	// stand in for the defaults.
+	presets map[string]map[string]any
+}
+
+// registry holds every method, in the order they are listed.
+var registry = []method{
+	{info: fullInfo, make: newFull},
+	{info: refreekvInfo, make: newReFreeKV, presets: refreekvPresets},
+	{info: h2oInfo, make: newH2O},
+	{info: snapkvInfo, make: newSnapKV},
+	{info: streamingInfo, make: newStreaming},
+}
+
+// Info describes a method for people.
+type Info struct {
+	Name    string
+	About   string // one line
+	Paper   string
+	Options []Option
+}
+
+// An Option is one setting of a method.
+type Option struct {
+	Name    string
+	Default any    // float64, int, bool, string or []int; nil: must be given
+	About   string // meaning, accepted values, source
+	Choices []string
+}
+
+// List describes all methods.
+func List() []Info {
+	out := make([]Info, len(registry))
+	for i, m := range registry {
+		out[i] = m.info
+	}
+	return out
+}
+
+func find(name string) (method, error) {
+	var names []string
+	for _, m := range registry {
+		if m.info.Name == name {
+			return m, nil
+		}
+		names = append(names, m.info.Name)
+	}
+	return method{}, fmt.Errorf("unknown pruner %q%s; pruners: %s", name, didYouMean(name, names), strings.Join(names, ", "))
+}
+
+func (i Info) option(name string) (Option, error) {
+	var names []string
+	for _, o := range i.Options {
+		if o.Name == name {
+			return o, nil
+		}
+		names = append(names, o.Name)
+	}
+	if len(names) == 0 {
+		return Option{}, fmt.Errorf("pruner %s has no option %q; it has none at all", i.Name, name)
+	}
+	return Option{}, fmt.Errorf("pruner %s has no option %q%s; options: %s", i.Name, name, didYouMean(name, names), strings.Join(names, ", "))
+}
+
+// IsList reports whether an option of a pruner takes a list.
+func IsList(pruner, option string) bool {
+	m, err := find(pruner)
+	if err != nil {
+		return false
+	}
+	o, err := m.info.option(option)
+	if err != nil {
+		return false
+	}
+	_, list := o.Default.([]int)
+	return list
+}
+
+// didYouMean names the nearest of names if it is near enough.
+func didYouMean(name string, names []string) string {
+	best, at := 3, -1
+	for i, n := range names {
+		if d := distance(strings.ToLower(name), n); d < best {
+			best, at = d, i
+		}
+	}
+	if at < 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %q?)", names[at])
+}
+
+// distance is the Levenshtein distance.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// oneOf is an option's choices as a sentence part.
+func oneOf(choices []string) string { return strings.Join(slices.Clone(choices), ", ") }

@@ -1,0 +1,250 @@
+package pruners
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Spec names a pruner and those of its settings that are given.
+type Spec struct {
+	Name    string         `yaml:"pruner"`
+	Options map[string]any `yaml:",inline"`
+}
+
+// Parse reads a pruner as it is written on the command line and in tables: its
+// name, then option=value pairs: "snapkv budget=0.5 window=16". A list is
+// written with commas: frozen_layers=0,1 (frozen_layers= for none).
+func Parse(text string) (Spec, error) {
+	fields := strings.Fields(text)
+	if len(fields) == 0 {
+		return Spec{}, fmt.Errorf("no pruner is named; write for example \"snapkv budget=0.5\"")
+	}
+	m, err := find(fields[0])
+	if err != nil {
+		return Spec{}, err
+	}
+	spec := Spec{Name: fields[0], Options: map[string]any{}}
+	for _, field := range fields[1:] {
+		name, value, ok := strings.Cut(field, "=")
+		if !ok {
+			return Spec{}, fmt.Errorf("pruner %s: %q is no option=value pair", spec.Name, field)
+		}
+		o, err := m.info.option(name)
+		if err != nil {
+			return Spec{}, err
+		}
+		if _, twice := spec.Options[name]; twice {
+			return Spec{}, fmt.Errorf("pruner %s: option %s is given twice", spec.Name, name)
+		}
+		spec.Options[name] = parseValue(value, o.Default)
+	}
+	resolved, err := m.resolve(spec.Options)
+	if err != nil {
+		return Spec{}, err
+	}
+	for name := range spec.Options {
+		spec.Options[name] = resolved[name]
+	}
+	return spec, nil
+}
+
+// parseValue reads a value by its looks; resolve judges whether it fits.
+func parseValue(text string, like any) any {
+	if _, list := like.([]int); list {
+		out := []any{}
+		for part := range strings.SplitSeq(text, ",") {
+			if part != "" {
+				out = append(out, parseValue(part, 0))
+			}
+		}
+		return out
+	}
+	if n, err := strconv.Atoi(text); err == nil {
+		return n
+	}
+	if x, err := strconv.ParseFloat(text, 64); err == nil {
+		return x
+	}
+	if b, err := strconv.ParseBool(text); err == nil {
+		return b
+	}
+	return text
+}
+
+// New makes the pruner that a spec describes.
+func New(s Spec) (Pruner, error) {
+	m, err := find(s.Name)
+	if err != nil {
+		return nil, err
+	}
+	o, err := m.resolve(s.Options)
+	if err != nil {
+		return nil, err
+	}
+	p, err := m.make(o)
+	if err != nil {
+		return nil, fmt.Errorf("pruner %s: %w", s.Name, err)
+	}
+	return p, nil
+}
+
+// String is the canonical form: the name, the budget, then the other settings
+// that differ from their defaults, by name.
+func (s Spec) String() string {
+	m, err := find(s.Name)
+	if err != nil {
+		return s.Name
+	}
+	o, err := m.resolve(s.Options)
+	if err != nil {
+		return s.Name
+	}
+	base, err := m.resolve(m.chosenPreset(s.Options))
+	if err != nil {
+		base = options{} // a method without defaults: everything is printed
+	}
+	out := []string{s.Name}
+	names := slices.Sorted(maps.Keys(o))
+	if i := slices.Index(names, "budget"); i > 0 {
+		names = append([]string{"budget"}, slices.Delete(names, i, i+1)...)
+	}
+	for _, name := range names {
+		option, _ := m.info.option(name)
+		usual, ok := base[name]
+		if !ok || name == "preset" {
+			usual = option.Default
+		}
+		if !reflect.DeepEqual(o[name], usual) {
+			out = append(out, name+"="+valueText(o[name]))
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+func valueText(v any) string {
+	switch v := v.(type) {
+	case float64:
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	case []int:
+		parts := make([]string, len(v))
+		for i, n := range v {
+			parts[i] = strconv.Itoa(n)
+		}
+		return strings.Join(parts, ",")
+	}
+	return fmt.Sprint(v)
+}
+
+// options are settings with every default filled in and every type checked:
+// the types are those of the defaults.
+type options map[string]any
+
+func (o options) float(name string) float64 { return o[name].(float64) }
+func (o options) int(name string) int       { return o[name].(int) }
+func (o options) bool(name string) bool     { return o[name].(bool) }
+func (o options) text(name string) string   { return o[name].(string) }
+func (o options) ints(name string) []int    { return o[name].([]int) }
+
+// resolve fills in defaults and converts given values to the options' types.
+func (m method) resolve(given map[string]any) (options, error) {
+	out := options{}
+	for _, o := range m.info.Options {
+		if o.Default != nil {
+			out[o.Name] = o.Default
+		}
+	}
+	preset, _ := given["preset"].(string)
+	for name, value := range m.presets[preset] {
+		out[name] = value
+	}
+	for name, value := range given {
+		o, err := m.info.option(name)
+		if err != nil {
+			return nil, err
+		}
+		v, err := o.convert(value)
+		if err != nil {
+			return nil, fmt.Errorf("pruner %s: option %s: %w", m.info.Name, name, err)
+		}
+		out[name] = v
+	}
+	for _, o := range m.info.Options {
+		if _, ok := out[o.Name]; !ok {
+			return nil, fmt.Errorf("pruner %s needs the option %s: %s", m.info.Name, o.Name, o.About)
+		}
+	}
+	return out, nil
+}
+
+// chosenPreset is the part of the settings that chooses a preset.
+func (m method) chosenPreset(given map[string]any) map[string]any {
+	if preset, ok := given["preset"]; ok {
+		return map[string]any{"preset": preset}
+	}
+	return nil
+}
+
+func (o Option) convert(value any) (any, error) {
+	number, isNumber := toFloat(value)
+	switch o.Default.(type) {
+	case nil, float64:
+		if isNumber && !math.IsNaN(number) {
+			return number, nil
+		}
+		return nil, fmt.Errorf("%v is no number", value)
+	case int:
+		if isNumber && number == math.Trunc(number) && math.Abs(number) < 1<<30 {
+			return int(number), nil
+		}
+		return nil, fmt.Errorf("%v is no whole number", value)
+	case bool:
+		if b, ok := value.(bool); ok {
+			return b, nil
+		}
+		return nil, fmt.Errorf("%v is neither true nor false", value)
+	case []int:
+		return toInts(value)
+	}
+	text, ok := value.(string)
+	if !ok || !slices.Contains(o.Choices, text) {
+		return nil, fmt.Errorf("%v is none of %s", value, oneOf(o.Choices))
+	}
+	return text, nil
+}
+
+func toFloat(v any) (float64, bool) {
+	switch v := v.(type) {
+	case int:
+		return float64(v), true
+	case int64:
+		return float64(v), true
+	case uint64:
+		return float64(v), true
+	case float64:
+		return v, true
+	}
+	return 0, false
+}
+
+func toInts(value any) (any, error) {
+	switch v := value.(type) {
+	case []int:
+		return v, nil
+	case []any:
+		out := []int{}
+		for _, item := range v {
+			n, ok := toFloat(item)
+			if !ok || n != math.Trunc(n) || n < 0 || n > 1<<20 {
+				return nil, fmt.Errorf("%v is no layer number", item)
+			}
+			out = append(out, int(n))
+		}
+		return out, nil
+	}
+	return nil, fmt.Errorf("%v is no list", value)
+}

@@ -1,0 +1,52 @@
+package pruners
+
+import (
+	"fmt"
+
+	"refreekv/model"
+)
+
+var streamingInfo = Info{
+	Name:  "streamingllm",
+	About: "sink tokens plus the newest tokens",
+	Paper: "StreamingLLM, arXiv 2309.17453",
+	Options: []Option{
+		budgetOption,
+		{Name: "sinks", Default: 4, About: "first tokens that always stay"},
+	},
+}
+
+// streaming keeps the sinks and the newest C-sinks entries, C the budget; with
+// C of at most sinks, C-1 sinks and the newest entry (spec 4.4, as in the
+// paper's evaluation: absolute positions, nothing rolls while decoding).
+type streaming struct {
+	budget float64
+	sinks  int
+}
+
+func newStreaming(o options) (Pruner, error) {
+	s := streaming{budget: o.float("budget"), sinks: o.int("sinks")}
+	if s.sinks < 0 {
+		return nil, fmt.Errorf("sinks %d is negative", s.sinks)
+	}
+	return s, checkBudget(s.budget)
+}
+
+func (streaming) Needs() model.Needs { return model.Needs{} }
+
+func (s streaming) Select(p *model.Prefix) (model.Keep, error) {
+	n := p.Len()
+	c := capacity(n, s.budget)
+	sinks := min(s.sinks, c-1)
+	list := span(span(make([]int32, 0, c), 0, sinks), n-(c-sinks), n)
+	return sameForAll(p, list), nil
+}
+
+// sameForAll is a Keep in which every layer and head keeps one list.
+func sameForAll(p *model.Prefix, list []int32) model.Keep {
+	keep := make(model.Keep, p.Shape().Layers)
+	for l := range keep {
+		keep[l] = model.LayerKeep{list}
+	}
+	return keep
+}
