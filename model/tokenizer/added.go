@@ -1,111 +1,110 @@
 package tokenizer
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// addedToken is a token that is cut out of the text before anything else.
+// An addedToken is a token that is cut out of the text before anything else
+// happens to it. The JSON names are those of tokenizer.json.
 type addedToken struct {
 	ID         int32  `json:"id"`
 	Content    string `json:"content"`
-	SingleWord bool   `json:"single_word"`
-	LStrip     bool   `json:"lstrip"`
-	RStrip     bool   `json:"rstrip"`
-	Normalized bool   `json:"normalized"`
-	Special    bool   `json:"special"`
+	SingleWord bool   `json:"single_word"` // not inside a word
+	LStrip     bool   `json:"lstrip"`      // takes in the white space to its left
+	RStrip     bool   `json:"rstrip"`      // takes in the white space to its right
+	Normalized bool   `json:"normalized"`  // is looked for in the normalized text
+	Special    bool   `json:"special"`     // Decode may leave it out
 }
 
-// addedTokens finds added tokens in a text: leftmost first, then longest.
-type addedTokens struct {
-	root    *node
-	special map[int32]bool
+// addedSet finds added tokens in a text: leftmost first, the longest of those
+// that begin there.
+type addedSet struct {
+	tokens  map[string]addedToken // by the text that is looked for
+	lengths [256][]int            // lengths of the texts that begin with a byte, longest first
 }
 
-type node struct {
-	next  map[byte]*node
-	token *addedToken
-}
-
-func newAddedTokens(list []addedToken) (*addedTokens, error) {
-	a := &addedTokens{root: &node{}, special: map[int32]bool{}}
-	for _, token := range list {
-		if token.Content == "" {
-			return nil, fmt.Errorf("tokenizer: added token %d has no content", token.ID)
-		}
-		at := a.root
-		for i := range len(token.Content) {
-			if at.next == nil {
-				at.next = map[byte]*node{}
-			}
-			child := at.next[token.Content[i]]
-			if child == nil {
-				child = &node{}
-				at.next[token.Content[i]] = child
-			}
-			at = child
-		}
-		at.token = &token
-		a.special[token.ID] = token.Special
+// add looks for t under the given text. Of two tokens with one text the first
+// wins.
+func (s *addedSet) add(text string, t addedToken) {
+	if text == "" {
+		return
 	}
-	return a, nil
+	if s.tokens == nil {
+		s.tokens = make(map[string]addedToken)
+	}
+	if _, twice := s.tokens[text]; twice {
+		return
+	}
+	s.tokens[text] = t
+	l := &s.lengths[text[0]]
+	if !slices.Contains(*l, len(text)) {
+		*l = append(*l, len(text))
+		slices.SortFunc(*l, func(a, b int) int { return b - a })
+	}
 }
 
-// piece is plain text, or an added token (id ≥ 0).
-type piece struct {
-	text string
-	id   int32
-}
-
-func (a *addedTokens) split(text string) []piece {
-	var out []piece
-	start := 0
-	for at := 0; at < len(text); {
-		token := a.longest(text[at:])
-		if token == nil || token.SingleWord && !wordBounds(text, at, at+len(token.Content)) {
+// split calls part for each piece of text in order: with the id of an added
+// token, or with id -1 and the text between two of them. begins tells that the
+// piece stands at the beginning of text. Empty pieces are left out.
+func (s *addedSet) split(text string, part func(text string, id int32, begins bool)) {
+	done := 0
+	for at := 0; s.tokens != nil && at < len(text); {
+		token, n := s.match(text, at)
+		if n == 0 {
 			at++
 			continue
 		}
-		from, to := at, at+len(token.Content)
+		from, to := at, at+n
+		at = to
+		if token.SingleWord && (endsWithWord(text[:from]) || startsWithWord(text[to:])) {
+			continue
+		}
 		if token.LStrip {
-			from = start + len(strings.TrimRightFunc(text[start:from], unicode.IsSpace))
+			from = max(len(strings.TrimRightFunc(text[:from], unicode.IsSpace)), done)
 		}
 		if token.RStrip {
 			to = len(text) - len(strings.TrimLeftFunc(text[to:], unicode.IsSpace))
 		}
-		if from > start {
-			out = append(out, piece{text[start:from], -1})
+		if done < from {
+			part(text[done:from], -1, done == 0)
 		}
-		out = append(out, piece{id: token.ID})
-		start, at = to, to
+		part(text[from:to], token.ID, from == 0)
+		done = to
 	}
-	if start < len(text) {
-		out = append(out, piece{text[start:], -1})
+	if done < len(text) {
+		part(text[done:], -1, done == 0)
 	}
-	return out
 }
 
-func (a *addedTokens) longest(text string) *addedToken {
-	var found *addedToken
-	at := a.root
-	for i := range len(text) {
-		if at = at.next[text[i]]; at == nil {
-			break
+// match returns the longest token that stands at text[at:], and the length of
+// its text; 0 if there is none.
+func (s *addedSet) match(text string, at int) (addedToken, int) {
+	for _, n := range s.lengths[text[at]] {
+		if at+n > len(text) {
+			continue
 		}
-		if at.token != nil {
-			found = at.token
+		if t, ok := s.tokens[text[at:at+n]]; ok {
+			return t, n
 		}
 	}
-	return found
+	return addedToken{}, 0
 }
 
-// wordBounds reports whether no word character touches text[from:to].
-func wordBounds(text string, from, to int) bool {
-	before, _ := utf8.DecodeLastRuneInString(text[:from])
-	after, _ := utf8.DecodeRuneInString(text[to:])
-	return !(from > 0 && isWord(before)) && !(to < len(text) && isWord(after))
+func startsWithWord(s string) bool {
+	r, n := utf8.DecodeRuneInString(s)
+	return n > 0 && isWord(r)
 }
 
-func isWord(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
+func endsWithWord(s string) bool {
+	r, n := utf8.DecodeLastRuneInString(s)
+	return n > 0 && isWord(r)
+}
+
+// isWord is \w of Unicode Technical Standard 18, annex C.
+func isWord(r rune) bool {
+	return unicode.IsLetter(r) ||
+		unicode.In(r, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic, unicode.Join_Control)
+}

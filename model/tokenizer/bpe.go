@@ -1,174 +1,247 @@
 package tokenizer
 
 import (
-	"container/heap"
 	"fmt"
-	"strings"
 	"sync"
 	"unicode/utf8"
 )
 
-// bpe merges the symbols of a word, best rank first (arXiv 1508.07909).
-type bpe struct {
-	ids          map[string]int32
-	ranks        map[pair]merge
-	ignoreMerges bool // a word that is a token as a whole is taken as it is
-	mu           sync.RWMutex
-	cache        map[string][]int32
-}
-
-type pair struct{ left, right int32 }
-
-type merge struct {
-	rank int32
-	id   int32 // of the merged token
-}
-
-// Words longer than this are not cached, and the cache is bounded.
+// Words up to this many bytes are remembered with their ids; longer ones are
+// rare and would only fill the memory.
 const (
-	cachedLength = 64
-	cachedWords  = 1 << 16
+	maxCachedWord  = 64
+	maxCachedWords = 1 << 16
 )
 
-func newBPE(ids map[string]int32, merges []string, ignoreMerges bool) (*bpe, error) {
-	b := &bpe{ids: ids, ranks: make(map[pair]merge, len(merges)), ignoreMerges: ignoreMerges, cache: map[string][]int32{}}
-	for rank, line := range merges {
-		left, right, ok := strings.Cut(line, " ")
-		if !ok {
-			return nil, fmt.Errorf("tokenizer: merge %d is %q, want two tokens", rank, line)
-		}
-		l, okL := ids[left]
-		r, okR := ids[right]
-		id, okM := ids[left+right]
-		if !okL || !okR || !okM {
-			return nil, fmt.Errorf("tokenizer: merge %d is %q, whose parts or result are not in the vocabulary", rank, line)
-		}
-		if _, twice := b.ranks[pair{l, r}]; !twice {
-			b.ranks[pair{l, r}] = merge{int32(rank), id}
-		}
-	}
-	return b, nil
+// bpe is the byte-pair encoding model: a vocabulary and an ordered list of
+// merges.
+type bpe struct {
+	vocab        map[string]int32
+	merges       map[uint64]merge
+	unk          int32 // stands for a character that the vocabulary lacks; -1: it is dropped
+	fuseUnk      bool  // neighbouring unknown characters become one unk
+	byteFallback bool  // an unknown character becomes the tokens <0x00>…<0xFF> of its bytes
+	ignoreMerges bool  // a word that is in the vocabulary is not built from its parts
+
+	lock  sync.RWMutex
+	cache map[string][]int32
 }
 
-// encode appends the tokens of one byte-level word. Symbols that the vocabulary
-// lacks become unk, or nothing where there is none.
-func (b *bpe) encode(out []int32, word string, unk int32) []int32 {
-	if len(word) > cachedLength {
-		return append(out, b.merge(word, unk)...)
-	}
-	b.mu.RLock()
-	ids, ok := b.cache[word]
-	b.mu.RUnlock()
+// merge says what a pair of neighbouring tokens becomes; the lowest rank goes
+// first.
+type merge struct{ rank, id int32 }
+
+func pair(a, b int32) uint64 { return uint64(uint32(a))<<32 | uint64(uint32(b)) }
+
+// addMerge makes a and b, when neighbours, one token. A later entry for the same
+// pair wins.
+func (m *bpe) addMerge(rank int, a, b string) error {
+	left, ok := m.vocab[a]
 	if !ok {
-		ids = b.merge(word, unk)
-		b.mu.Lock()
-		if len(b.cache) < cachedWords {
-			b.cache[word] = ids
-		}
-		b.mu.Unlock()
+		return fmt.Errorf("merge %d: the vocabulary lacks %q", rank, a)
 	}
+	right, ok := m.vocab[b]
+	if !ok {
+		return fmt.Errorf("merge %d: the vocabulary lacks %q", rank, b)
+	}
+	id, ok := m.vocab[a+b]
+	if !ok {
+		return fmt.Errorf("merge %d: the vocabulary lacks %q", rank, a+b)
+	}
+	m.merges[pair(left, right)] = merge{int32(rank), id}
+	return nil
+}
+
+// encode appends the ids of one pre-token.
+func (m *bpe) encode(out []int32, word string) []int32 {
+	if word == "" {
+		return out
+	}
+	if m.ignoreMerges {
+		if id, ok := m.vocab[word]; ok {
+			return append(out, id)
+		}
+	}
+	if len(word) > maxCachedWord {
+		return m.mergeAll(out, m.symbols(word))
+	}
+	m.lock.RLock()
+	ids, ok := m.cache[word]
+	m.lock.RUnlock()
+	if ok {
+		return append(out, ids...)
+	}
+	ids = m.mergeAll(nil, m.symbols(word))
+	m.lock.Lock()
+	if m.cache == nil || len(m.cache) >= maxCachedWords {
+		m.cache = make(map[string][]int32)
+	}
+	// A word cut from a text would keep the whole text in memory.
+	m.cache[string([]byte(word))] = ids
+	m.lock.Unlock()
 	return append(out, ids...)
 }
 
-// symbol is a link of the list that a word's symbols form while they merge.
+// A symbol is a token of a word under construction, in a doubly linked list.
 type symbol struct {
-	id         int32
-	prev, next int32
-	dead       bool
+	id         int32 // -1: merged into its left neighbour
+	prev, next int32 // -1: none
 }
 
-func (b *bpe) merge(word string, unk int32) []int32 {
-	if b.ignoreMerges {
-		if id, ok := b.ids[word]; ok {
-			return []int32{id}
+// symbols returns the tokens of the word's single characters.
+func (m *bpe) symbols(word string) []symbol {
+	s := make([]symbol, 0, len(word))
+	add := func(id int32) {
+		s = append(s, symbol{id, int32(len(s)) - 1, int32(len(s)) + 1})
+	}
+	pending := false // an unk that may still take in its neighbours
+	flush := func() {
+		if pending {
+			add(m.unk)
+			pending = false
 		}
 	}
-	symbols := make([]symbol, 0, len(word))
-	for at := 0; at < len(word); {
-		_, size := utf8.DecodeRuneInString(word[at:])
-		id, ok := b.ids[word[at:at+size]]
-		at += size
+	for i, r := range word {
+		char := word[i : i+utf8.RuneLen(r)]
+		if id, ok := m.vocab[char]; ok {
+			flush()
+			add(id)
+			continue
+		}
+		// The bytes go before a pending unk: this is what the reference does.
+		if m.byteFallback && m.addBytes(char, add) {
+			continue
+		}
+		if m.unk < 0 {
+			continue
+		}
+		if !m.fuseUnk {
+			flush()
+		}
+		pending = true
+	}
+	flush()
+	if len(s) > 0 {
+		s[len(s)-1].next = -1
+	}
+	return s
+}
+
+// addBytes adds the byte tokens of a character, if the vocabulary has them all.
+func (m *bpe) addBytes(char string, add func(int32)) bool {
+	var ids [4]int32
+	for i := range len(char) {
+		id, ok := m.vocab[fmt.Sprintf("<0x%02X>", char[i])]
 		if !ok {
-			if id = unk; unk < 0 {
-				continue
+			return false
+		}
+		ids[i] = id
+	}
+	for _, id := range ids[:len(char)] {
+		add(id)
+	}
+	return true
+}
+
+// A candidate is a merge that could be done at a place when it was queued.
+type candidate struct {
+	rank, at, id int32
+}
+
+func (c candidate) before(d candidate) bool {
+	return c.rank < d.rank || c.rank == d.rank && c.at < d.at
+}
+
+// mergeAll does the merges, lowest rank first and leftmost first among equals,
+// and appends the ids that remain. A heap over a linked list keeps it at
+// n·log(n) for a word of n characters.
+func (m *bpe) mergeAll(out []int32, s []symbol) []int32 {
+	queue := make(heap, 0, len(s))
+	for i := range len(s) - 1 {
+		if c, ok := m.merges[pair(s[i].id, s[i+1].id)]; ok {
+			queue = append(queue, candidate{c.rank, int32(i), c.id})
+		}
+	}
+	queue.init()
+	for len(queue) > 0 {
+		top := queue.pop()
+		left := &s[top.at]
+		if left.id < 0 || left.next < 0 {
+			continue
+		}
+		right := &s[left.next]
+		// The pair may have changed since. The reference compares the token
+		// that comes out, not the pair, and so do we.
+		if now, ok := m.merges[pair(left.id, right.id)]; !ok || now.id != top.id {
+			continue
+		}
+		left.id, right.id = top.id, -1
+		left.next = right.next
+		if left.next >= 0 {
+			s[left.next].prev = top.at
+			if c, ok := m.merges[pair(left.id, s[left.next].id)]; ok {
+				queue.push(candidate{c.rank, top.at, c.id})
 			}
 		}
-		n := int32(len(symbols))
-		symbols = append(symbols, symbol{id: id, prev: n - 1, next: n + 1})
+		if left.prev >= 0 {
+			if c, ok := m.merges[pair(s[left.prev].id, left.id)]; ok {
+				queue.push(candidate{c.rank, left.prev, c.id})
+			}
+		}
 	}
-	if len(symbols) == 0 {
-		return nil
-	}
-	symbols[len(symbols)-1].next = -1
-	b.mergeAll(symbols)
-	out := make([]int32, 0, len(symbols))
-	for at := int32(0); at >= 0; at = symbols[at].next {
-		out = append(out, symbols[at].id)
+	for _, x := range s {
+		if x.id >= 0 {
+			out = append(out, x.id)
+		}
 	}
 	return out
 }
 
-// candidate is a pair of neighbours that could merge.
-type candidate struct {
-	rank, at    int32
-	left, right int32 // ids when it was found: a later change makes it stale
-	id          int32
+// heap is a binary heap of candidates, the first to be done on top. It is
+// container/heap without the interface, which took a third of the time.
+type heap []candidate
+
+func (h heap) init() {
+	for i := len(h)/2 - 1; i >= 0; i-- {
+		h.down(i)
+	}
 }
 
-type candidates []candidate
-
-func (c candidates) Len() int { return len(c) }
-func (c candidates) Less(i, j int) bool {
-	if c[i].rank != c[j].rank {
-		return c[i].rank < c[j].rank
+func (h heap) down(i int) {
+	for {
+		child := 2*i + 1
+		if child >= len(h) {
+			return
+		}
+		if child+1 < len(h) && h[child+1].before(h[child]) {
+			child++
+		}
+		if !h[child].before(h[i]) {
+			return
+		}
+		h[i], h[child] = h[child], h[i]
+		i = child
 	}
-	return c[i].at < c[j].at
 }
-func (c candidates) Swap(i, j int) { c[i], c[j] = c[j], c[i] }
-func (c *candidates) Push(x any)   { *c = append(*c, x.(candidate)) }
-func (c *candidates) Pop() any {
-	last := (*c)[len(*c)-1]
-	*c = (*c)[:len(*c)-1]
-	return last
+
+func (h *heap) push(c candidate) {
+	*h = append(*h, c)
+	q := *h
+	for i := len(q) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if !q[i].before(q[parent]) {
+			return
+		}
+		q[i], q[parent] = q[parent], q[i]
+		i = parent
+	}
 }
 
-// mergeAll merges until no pair is left; a heap keeps it near linear for words
-// of any length.
-func (b *bpe) mergeAll(symbols []symbol) {
-	var queue candidates
-	find := func(at int32) (candidate, bool) {
-		next := symbols[at].next
-		if next < 0 {
-			return candidate{}, false
-		}
-		m, ok := b.ranks[pair{symbols[at].id, symbols[next].id}]
-		return candidate{m.rank, at, symbols[at].id, symbols[next].id, m.id}, ok
-	}
-	for at := range symbols {
-		if c, ok := find(int32(at)); ok {
-			queue = append(queue, c)
-		}
-	}
-	heap.Init(&queue)
-	for len(queue) > 0 {
-		c := heap.Pop(&queue).(candidate)
-		s := &symbols[c.at]
-		if s.dead || s.id != c.left || s.next < 0 || symbols[s.next].id != c.right {
-			continue
-		}
-		gone := &symbols[s.next]
-		gone.dead = true
-		s.id, s.next = c.id, gone.next
-		if s.next >= 0 {
-			symbols[s.next].prev = c.at
-		}
-		if s.prev >= 0 {
-			if c, ok := find(s.prev); ok {
-				heap.Push(&queue, c)
-			}
-		}
-		if c, ok := find(c.at); ok {
-			heap.Push(&queue, c)
-		}
-	}
+func (h *heap) pop() candidate {
+	q := *h
+	top := q[0]
+	q[0] = q[len(q)-1]
+	*h = q[:len(q)-1]
+	h.down(0)
+	return top
 }

@@ -1,12 +1,12 @@
 package tokenizer
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/nikolalohinski/gonja/v2/builtins"
 	"github.com/nikolalohinski/gonja/v2/config"
@@ -14,147 +14,187 @@ import (
 	"github.com/nikolalohinski/gonja/v2/loaders"
 )
 
+// templateDate is what strftime_now tells a chat template: with the clock's date
+// a Llama 3 prompt would be another one every day. It is the date those templates
+// fall back to themselves.
+var templateDate = time.Date(2024, time.July, 26, 0, 0, 0, 0, time.UTC)
+
+// maxRendered bounds what a template may write beyond four times the length of
+// the messages, in bytes.
+const maxRendered = 1 << 20
+
 // A Message is one turn of a conversation.
 type Message struct {
 	Role    string // system, user or assistant
 	Content string
 }
 
-// chatTemplate is a model's Jinja template and the special tokens it names.
-type chatTemplate struct {
-	text string
-	vars map[string]string
+// HasChat tells whether the model comes with a chat template.
+func (t *Tokenizer) HasChat() bool { return t.chat != nil }
+
+// ChatTemplate returns the model's own Jinja template, "" if it has none.
+func (t *Tokenizer) ChatTemplate() string {
+	if t.chat == nil {
+		return ""
+	}
+	return t.chat.source
 }
 
-// templateDate is the date that templates see: a clock would change prompts
-// from day to day.
-const templateDate = "26 Jul 2024"
-
-// mostPrompt bounds what a template may write, in bytes.
-const mostPrompt = 64 << 20
-
-// HasChat reports whether the model comes with a chat template.
-func (t *Tokenizer) HasChat() bool { return t.chat.text != "" }
-
-// ChatTemplate is the model's Jinja template; empty if it has none.
-func (t *Tokenizer) ChatTemplate() string { return t.chat.text }
-
-// Chat renders a conversation with the model's own template, as transformers'
-// apply_chat_template does; addGenerationPrompt opens the assistant's turn. The
-// text holds the special tokens: encode it without adding more.
-func (t *Tokenizer) Chat(messages []Message, addGenerationPrompt bool) (string, error) {
-	if !t.HasChat() {
-		return "", errors.New("the model has no chat template")
+// Chat renders a conversation with the model's own Jinja template, as
+// transformers' apply_chat_template does without tools; addGenerationPrompt ends
+// it with the beginning of the assistant's answer. The template may write special
+// tokens, a BOS too: encode the result with addSpecial false. strftime_now always
+// tells 26 July 2024. A template that cannot be rendered is an error.
+func (t *Tokenizer) Chat(msgs []Message, addGenerationPrompt bool) (string, error) {
+	if t.chat == nil {
+		return "", errors.New("the model has no chat template; give it the text as it stands (--raw)")
 	}
-	text, err := t.chat.render(messages, addGenerationPrompt)
+	out, err := t.chat.render(msgs, addGenerationPrompt)
 	if err != nil {
-		return "", fmt.Errorf("rendering the chat template: %w", err)
+		return "", fmt.Errorf("rendering the model's chat template: %w", err)
 	}
-	return text, nil
+	return out, nil
 }
 
-// Jinja's trim_blocks and lstrip_blocks, done on the template's text, and the
-// generation tag of transformers, which marks but changes nothing.
+// chat is a model's chat template; it is parsed when first used, so that a model
+// whose template we cannot read still serves plain prompts.
+type chat struct {
+	source  string
+	special map[string]string // bos_token, eos_token, …
+	parsed  func() (*exec.Template, error)
+}
+
+func newChat(source string, special map[string]string) *chat {
+	c := &chat{source: source, special: special}
+	c.parsed = sync.OnceValues(c.parse)
+	return c
+}
+
+// Jinja's trim_blocks and lstrip_blocks, which transformers sets, are done on the
+// text: the library's own lstrip also takes blanks that follow an expression. The
+// tags of generation, which mark the assistant's part, write nothing.
 var (
-	lstripBlocks  = regexp.MustCompile(`(?m)^[ \t]+(\{[%#])([^+])`)
-	trimBlocks    = regexp.MustCompile(`([%#]\})\n`)
-	generationTag = regexp.MustCompile(`\{%(-?)\s*(end)?generation\s*(-?)%\}`)
+	leftStrip  = regexp.MustCompile(`(?m)^[ \t]+(\{[%#])([^+])`)
+	trimBreak  = regexp.MustCompile(`([^+][%#]\})\n`)
+	generation = regexp.MustCompile(`\{%(-?)\s*(end)?generation\s*(-?)%\}`)
 )
 
-func (c chatTemplate) render(messages []Message, addGenerationPrompt bool) (text string, err error) {
-	// A template is input: whatever it makes the library do must not end the
-	// program.
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the template failed: %v", r)
+func preprocess(source string) string {
+	source = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(source)
+	source = leftStrip.ReplaceAllString(source, "$1$2")
+	source = trimBreak.ReplaceAllString(source, "$1")
+	return generation.ReplaceAllStringFunc(source, func(tag string) string {
+		p := generation.FindStringSubmatch(tag)
+		if p[2] == "" {
+			return "{%" + p[1] + " if true " + p[3] + "%}"
 		}
-	}()
-	source := lstripBlocks.ReplaceAllString(c.text, "$1$2")
-	source = trimBlocks.ReplaceAllString(source, "$1")
-	source = generationTag.ReplaceAllStringFunc(source, func(tag string) string {
-		parts := generationTag.FindStringSubmatch(tag)
-		if parts[2] == "end" {
-			return "{%" + parts[1] + " endif " + parts[3] + "%}"
-		}
-		return "{%" + parts[1] + " if true " + parts[3] + "%}"
+		return "{%" + p[1] + " endif " + p[3] + "%}"
 	})
-	template, err := compile(source)
+}
+
+func (c *chat) parse() (t *exec.Template, err error) {
+	defer recovered(&err)
+	// The loader holds nothing else: a template can include no file.
+	loader, err := loaders.NewMemoryLoader(map[string]string{"/chat": preprocess(c.source)})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	out := &bounded{most: mostPrompt}
-	if err := template.Execute(out, exec.NewContext(c.context(messages, addGenerationPrompt))); err != nil {
-		return "", err
-	}
-	return out.String(), nil
-}
-
-func (c chatTemplate) context(messages []Message, addGenerationPrompt bool) map[string]any {
-	var list []map[string]any
-	for _, m := range messages {
-		list = append(list, map[string]any{"role": m.Role, "content": m.Content})
-	}
-	vars := map[string]any{
-		"messages": list, "add_generation_prompt": addGenerationPrompt, "tools": nil,
-		"strftime_now":    func(string) string { return templateDate },
-		"raise_exception": func(text string) (string, error) { return "", errors.New(text) },
-	}
-	for name, token := range c.vars {
-		vars[name] = token
-	}
-	return vars
-}
-
-func compile(source string) (*exec.Template, error) {
-	conf := config.New()
-	conf.AutoEscape = false
-	conf.KeepTrailingNewline = false
 	filters := exec.NewFilterSet(map[string]exec.FilterFunction{}).Update(builtins.Filters)
 	if err := filters.Replace("tojson", toJSON); err != nil {
 		return nil, err
 	}
-	loader, err := loaders.NewMemoryLoader(map[string]string{"/chat": source})
-	if err != nil {
-		return nil, err
-	}
-	return exec.NewTemplate("/chat", conf, loader, &exec.Environment{
-		Context: builtins.GlobalFunctions, Filters: filters, Tests: builtins.Tests,
-		ControlStructures: builtins.ControlStructures, Methods: builtins.Methods,
+	globals := exec.EmptyContext().Update(builtins.GlobalFunctions).Update(builtins.GlobalVariables)
+	globals.Set("raise_exception", func(message string) (string, error) {
+		return "", fmt.Errorf("the template refuses: %s", message)
+	})
+	globals.Set("strftime_now", func(format string) (string, error) {
+		return strftime(templateDate, format)
+	})
+	cfg := config.New()
+	cfg.AutoEscape = false
+	return exec.NewTemplate("/chat", cfg, loader, &exec.Environment{
+		Context:           globals,
+		Filters:           filters,
+		Tests:             builtins.Tests,
+		ControlStructures: builtins.ControlStructures,
+		Methods:           builtins.Methods,
 	})
 }
 
-// toJSON writes JSON as Python does: a blank after commas and colons, no HTML
-// escapes.
-func toJSON(_ *exec.Evaluator, in *exec.Value, _ *exec.VarArgs) *exec.Value {
-	var raw bytes.Buffer
-	enc := json.NewEncoder(&raw)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(in.Interface()); err != nil {
-		return exec.AsValue(err)
+func (c *chat) render(msgs []Message, addGenerationPrompt bool) (out string, err error) {
+	defer recovered(&err)
+	t, err := c.parsed()
+	if err != nil {
+		return "", err
 	}
+	limit := maxRendered
+	messages := make([]any, len(msgs))
+	for i, m := range msgs {
+		messages[i] = map[string]any{"role": m.Role, "content": m.Content}
+		limit += 4 * (len(m.Role) + len(m.Content))
+	}
+	data := exec.NewContext(map[string]any{
+		"messages": messages, "add_generation_prompt": addGenerationPrompt,
+	})
+	for name, token := range c.special {
+		data.Set(name, token)
+	}
+	w := &cappedWriter{limit: limit}
+	if err := t.Execute(w, data); err != nil {
+		return "", err
+	}
+	return w.text.String(), nil
+}
+
+// recovered turns a panic of the template library into an error.
+func recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("the template library failed: %v", r)
+	}
+}
+
+// cappedWriter keeps what is written to it, up to a limit.
+type cappedWriter struct {
+	text  strings.Builder
+	limit int
+}
+
+func (w *cappedWriter) Write(p []byte) (int, error) {
+	if w.text.Len()+len(p) > w.limit {
+		return 0, fmt.Errorf("the template writes more than %d bytes", w.limit)
+	}
+	return w.text.Write(p)
+}
+
+// strftime formats a time as Python's strftime does in the C locale; it knows the
+// directives that do not depend on a clock's zone.
+func strftime(t time.Time, format string) (string, error) {
+	layouts := map[byte]string{
+		'd': "02", 'm': "01", 'y': "06", 'Y': "2006", 'b': "Jan", 'B': "January", 'a': "Mon", 'A': "Monday",
+		'H': "15", 'I': "03", 'M': "04", 'S': "05", 'p': "PM", 'j': "002", 'e': "_2",
+		'F': "2006-01-02", 'T': "15:04:05", 'D': "01/02/06", 'R': "15:04",
+	}
+	unpadded := map[byte]string{'d': "2", 'm': "1", 'I': "3", 'M': "4", 'S': "5"}
 	var out strings.Builder
-	inString := false
-	for i, b := range bytes.TrimRight(raw.Bytes(), "\n") {
-		if b == '"' && (i == 0 || raw.Bytes()[i-1] != '\\') {
-			inString = !inString
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' {
+			out.WriteByte(format[i])
+			continue
 		}
-		out.WriteByte(b)
-		if !inString && (b == ',' || b == ':') {
-			out.WriteByte(' ')
+		i++
+		table := layouts
+		if i < len(format) && format[i] == '-' {
+			table = unpadded
+			i++
 		}
+		if i < len(format) && format[i] == '%' {
+			out.WriteByte('%')
+			continue
+		}
+		if i >= len(format) || table[format[i]] == "" {
+			return "", fmt.Errorf("strftime_now(%q): a directive is not supported", format)
+		}
+		out.WriteString(t.Format(table[format[i]]))
 	}
-	return exec.AsSafeValue(out.String())
-}
-
-// bounded is a buffer that refuses to grow beyond a size.
-type bounded struct {
-	bytes.Buffer
-	most int
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > b.most {
-		return 0, fmt.Errorf("it writes more than %d bytes", b.most)
-	}
-	return b.Buffer.Write(p)
+	return out.String(), nil
 }

@@ -1,400 +1,235 @@
 package tokenizer
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 )
 
-// jsonTokenizer is the part of tokenizer.json that is understood.
-type jsonTokenizer struct {
-	Added         []addedToken    `json:"added_tokens"`
-	Normalizer    *jsonPart       `json:"normalizer"`
-	PreTokenizer  *jsonPart       `json:"pre_tokenizer"`
-	PostProcessor *jsonPart       `json:"post_processor"`
-	Model         jsonModel       `json:"model"`
+// maxFreeIDs bounds how many ids below the largest may be without a token, so
+// that one wild id does not ask for gigabytes.
+const maxFreeIDs = 1 << 16
+
+// tokenizerJSON is the file tokenizer.json. Its truncation and padding are not
+// applied, as transformers does not apply them either unless asked.
+type tokenizerJSON struct {
+	Version       string          `json:"version"`
+	AddedTokens   []addedToken    `json:"added_tokens"`
+	Normalizer    json.RawMessage `json:"normalizer"`
+	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
+	PostProcessor json.RawMessage `json:"post_processor"`
 	Decoder       json.RawMessage `json:"decoder"`
+	Model         json.RawMessage `json:"model"`
 }
 
-type jsonModel struct {
-	Type         string            `json:"type"`
-	Vocab        map[string]int32  `json:"vocab"`
-	Merges       []json.RawMessage `json:"merges"`
-	Unk          *string           `json:"unk_token"`
-	IgnoreMerges bool              `json:"ignore_merges"`
-	ByteFallback bool              `json:"byte_fallback"`
-	Dropout      *float64          `json:"dropout"`
-	Subword      *string           `json:"continuing_subword_prefix"`
-	Suffix       *string           `json:"end_of_word_suffix"`
+// modelJSON is its model, of type BPE.
+type modelJSON struct {
+	Type          string           `json:"type"`
+	Dropout       *float64         `json:"dropout"`
+	Unk           *string          `json:"unk_token"`
+	SubwordPrefix *string          `json:"continuing_subword_prefix"`
+	WordSuffix    *string          `json:"end_of_word_suffix"`
+	FuseUnk       bool             `json:"fuse_unk"`
+	ByteFallback  bool             `json:"byte_fallback"`
+	IgnoreMerges  bool             `json:"ignore_merges"`
+	Vocab         map[string]int32 `json:"vocab"`
+	Merges        json.RawMessage  `json:"merges"`
 }
 
-// jsonPart is a normalizer, pre-tokenizer or post-processor, or a sequence of
-// them.
-type jsonPart struct {
-	Type             string     `json:"type"`
-	Normalizers      []jsonPart `json:"normalizers"`
-	PreTokenizers    []jsonPart `json:"pretokenizers"`
-	Processors       []jsonPart `json:"processors"`
-	AddPrefixSpace   bool       `json:"add_prefix_space"`
-	UseRegex         *bool      `json:"use_regex"`
-	IndividualDigits bool       `json:"individual_digits"`
-	Behavior         string     `json:"behavior"`
-	Invert           bool       `json:"invert"`
-	Pattern          struct {
-		Regex  string
-		String string
-	} `json:"pattern"`
-	Single        []map[string]templateItem `json:"single"`
-	SpecialTokens map[string]struct {
-		IDs []int32 `json:"ids"`
-	} `json:"special_tokens"`
-}
-
-type templateItem struct {
-	ID string `json:"id"`
-}
-
-// jsonConfig is the part of tokenizer_config.json that is understood. Tokens
-// are texts or objects with a content.
-type jsonConfig struct {
-	BOS      json.RawMessage `json:"bos_token"`
-	EOS      json.RawMessage `json:"eos_token"`
-	Pad      json.RawMessage `json:"pad_token"`
-	Unk      json.RawMessage `json:"unk_token"`
-	Template json.RawMessage `json:"chat_template"`
-}
-
-// Load reads a model folder's tokenizer.json, and, where they are there,
-// tokenizer_config.json, chat_template.jinja and generation_config.json.
-func Load(dir string) (*Tokenizer, error) {
-	path := filepath.Join(dir, "tokenizer.json")
-	var file jsonTokenizer
-	if err := readJSON(path, &file); err != nil {
-		return nil, fmt.Errorf("reading the tokenizer: %w", err)
-	}
-	s, err := file.source()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if err := s.configure(dir); err != nil {
+// parse reads the bytes of a tokenizer.json. Errors name the field.
+func parse(data []byte) (*Tokenizer, error) {
+	var f tokenizerJSON
+	if err := json.Unmarshal(data, &f); err != nil {
 		return nil, err
 	}
-	t, err := s.build()
+	if f.Version != "" && f.Version != "1.0" {
+		return nil, unsupported("version", f.Version, "1.0")
+	}
+	model, err := parseModel(f.Model)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	t := &Tokenizer{model: model, bos: -1}
+	if t.normalizers, err = parseNormalizer(f.Normalizer, 0); err != nil {
+		return nil, fmt.Errorf("normalizer: %w", err)
+	}
+	if t.splitters, err = parsePreTokenizer(f.PreTokenizer, 0); err != nil {
+		return nil, fmt.Errorf("pre_tokenizer: %w", err)
+	}
+	if t.templates, err = parsePostProcessor(f.PostProcessor, 0); err != nil {
+		return nil, fmt.Errorf("post_processor: %w", err)
+	}
+	if t.decoders, err = parseDecoder(f.Decoder, 0); err != nil {
+		return nil, fmt.Errorf("decoder: %w", err)
+	}
+	if err := t.setTokens(model.vocab, f.AddedTokens); err != nil {
+		return nil, err
+	}
+	for _, tpl := range t.templates {
+		for _, p := range tpl {
+			for _, id := range p.ids {
+				if t.Token(id) == "" {
+					return nil, fmt.Errorf("post_processor: special_tokens: the vocabulary lacks id %d", id)
+				}
+			}
+		}
 	}
 	return t, nil
 }
 
-func readJSON(path string, into any) error {
-	raw, err := os.ReadFile(path)
+func parseModel(raw json.RawMessage) (*bpe, error) {
+	if absent(raw) {
+		return nil, errors.New("it is missing")
+	}
+	name, err := kind(raw)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	if name != "BPE" && name != "" { // the oldest files do not say
+		return nil, unsupported("type", name, "BPE")
 	}
-	return nil
-}
-
-func (f *jsonTokenizer) source() (source, error) {
-	s := source{unk: -1, bos: -1, ignoreMerges: f.Model.IgnoreMerges, added: f.Added, vars: map[string]string{}}
-	if err := f.Model.check(); err != nil {
-		return s, err
+	var c modelJSON
+	if err := strict(raw, &c); err != nil {
+		return nil, err
 	}
-	if err := s.place(f.Model.Vocab, f.Added); err != nil {
-		return s, err
-	}
-	for i, raw := range f.Model.Merges {
-		m, err := mergeText(raw)
-		if err != nil {
-			return s, fmt.Errorf("merge %d: %w", i, err)
-		}
-		s.merges = append(s.merges, m)
-	}
-	if f.Model.Unk != nil {
-		id, ok := f.Model.Vocab[*f.Model.Unk]
-		if !ok {
-			return s, fmt.Errorf("unk_token %q is not in the vocabulary", *f.Model.Unk)
-		}
-		s.unk = id
-	}
-	if err := s.normalize(f.Normalizer); err != nil {
-		return s, err
-	}
-	byteLevel := false
-	if err := s.preTokenize(f.PreTokenizer, &byteLevel); err != nil {
-		return s, err
-	}
-	if !byteLevel {
-		return s, errors.New("the pre-tokenizer is not byte-level, which is the only kind supported")
-	}
-	return s, s.postProcess(f.PostProcessor)
-}
-
-func (m jsonModel) check() error {
 	switch {
-	case m.Type != "" && m.Type != "BPE":
-		return fmt.Errorf("model type %q is not supported; supported: BPE", m.Type)
-	case len(m.Vocab) == 0:
-		return errors.New("model.vocab is missing or empty")
-	case m.ByteFallback:
-		return errors.New("byte_fallback (SentencePiece BPE) is not supported; supported: byte-level BPE")
-	case m.Subword != nil && *m.Subword != "", m.Suffix != nil && *m.Suffix != "":
-		return errors.New("continuing_subword_prefix and end_of_word_suffix are not supported")
-	case m.Dropout != nil && *m.Dropout != 0:
-		return errors.New("dropout is not supported")
+	case len(c.Vocab) == 0:
+		return nil, errors.New("vocab is missing or empty")
+	case c.Dropout != nil && *c.Dropout != 0:
+		return nil, fmt.Errorf("dropout %v is not supported: it makes ids random", *c.Dropout)
+	case c.SubwordPrefix != nil && *c.SubwordPrefix != "":
+		return nil, fmt.Errorf("continuing_subword_prefix %q is not supported", *c.SubwordPrefix)
+	case c.WordSuffix != nil && *c.WordSuffix != "":
+		return nil, fmt.Errorf("end_of_word_suffix %q is not supported", *c.WordSuffix)
 	}
-	return nil
+	pairs, err := parseMerges(c.Merges)
+	if err != nil {
+		return nil, fmt.Errorf("merges: %w", err)
+	}
+	m := &bpe{
+		vocab: c.Vocab, merges: make(map[uint64]merge, len(pairs)), unk: -1,
+		fuseUnk: c.FuseUnk, byteFallback: c.ByteFallback, ignoreMerges: c.IgnoreMerges,
+	}
+	for i, p := range pairs {
+		if err := m.addMerge(i, p[0], p[1]); err != nil {
+			return nil, err
+		}
+	}
+	if c.Unk != nil {
+		id, ok := c.Vocab[*c.Unk]
+		if !ok {
+			return nil, fmt.Errorf("unk_token %q is not in the vocabulary", *c.Unk)
+		}
+		m.unk = id
+	}
+	return m, nil
 }
 
-// place puts vocabulary and added tokens at their ids.
-func (s *source) place(vocab map[string]int32, added []addedToken) error {
-	const most = 1 << 24
-	put := func(id int32, token string) error {
-		if id < 0 || id >= most {
-			return fmt.Errorf("token %q has id %d", token, id)
+// parseMerges reads a list of "a b" or of ["a","b"].
+func parseMerges(raw json.RawMessage) ([][2]string, error) {
+	if absent(raw) {
+		return nil, errors.New("the list is missing")
+	}
+	list := bytes.TrimLeft(raw, "[ \t\r\n")
+	var pairs [][2]string
+	if len(list) > 0 && list[0] == '"' {
+		var lines []string
+		if err := json.Unmarshal(raw, &lines); err != nil {
+			return nil, err
 		}
-		for int(id) >= len(s.tokens) {
-			s.tokens = append(s.tokens, make([]string, int(id)+1-len(s.tokens))...)
+		for i, l := range lines {
+			p, err := splitMerge(l)
+			if err != nil {
+				return nil, fmt.Errorf("entry %d: %w", i, err)
+			}
+			pairs = append(pairs, p)
 		}
-		if before := s.tokens[id]; before != "" && before != token {
-			return fmt.Errorf("tokens %q and %q both have id %d", before, token, id)
+		return pairs, nil
+	}
+	var lists [][]string
+	if err := json.Unmarshal(raw, &lists); err != nil {
+		return nil, err
+	}
+	for i, l := range lists {
+		if len(l) != 2 {
+			return nil, fmt.Errorf("entry %d has %d parts, want 2", i, len(l))
 		}
-		s.tokens[id] = token
+		pairs = append(pairs, [2]string{l[0], l[1]})
+	}
+	return pairs, nil
+}
+
+// splitMerge reads "a b".
+func splitMerge(line string) ([2]string, error) {
+	a, b, ok := strings.Cut(line, " ")
+	if !ok || strings.Contains(b, " ") {
+		return [2]string{}, fmt.Errorf("%q is not two tokens with a blank between them", line)
+	}
+	return [2]string{a, b}, nil
+}
+
+// setTokens fills the tables from ids to tokens and back, and the sets of added
+// tokens.
+func (t *Tokenizer) setTokens(vocab map[string]int32, added []addedToken) error {
+	largest := int32(-1)
+	check := func(token string, id int32) error {
+		if id < 0 || int(id) > len(vocab)+len(added)+maxFreeIDs {
+			return fmt.Errorf("token %q has id %d, but there are only %d tokens", token, id, len(vocab)+len(added))
+		}
+		largest = max(largest, id)
 		return nil
 	}
 	for token, id := range vocab {
-		if err := put(id, token); err != nil {
-			return err
+		if err := check(token, id); err != nil {
+			return fmt.Errorf("model: vocab: %w", err)
 		}
 	}
 	for _, a := range added {
-		if err := put(a.ID, a.Content); err != nil {
-			return err
+		if err := check(a.Content, a.ID); err != nil {
+			return fmt.Errorf("added_tokens: %w", err)
 		}
 	}
-	return nil
+	t.tokens = make([]string, largest+1)
+	t.ids = make(map[string]int32, len(vocab)+len(added))
+	t.special = make(map[string]bool)
+	for token, id := range vocab {
+		if other := t.tokens[id]; other != "" {
+			return fmt.Errorf("model: vocab: %q and %q share the id %d", min(token, other), max(token, other), id)
+		}
+		t.tokens[id], t.ids[token] = token, id
+	}
+	return t.setAdded(added)
 }
 
-// mergeText reads a merge written as "a b" or ["a", "b"].
-func mergeText(raw json.RawMessage) (string, error) {
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		return text, nil
-	}
-	var two []string
-	if err := json.Unmarshal(raw, &two); err != nil || len(two) != 2 {
-		return "", fmt.Errorf("%s is neither \"a b\" nor [\"a\", \"b\"]", raw)
-	}
-	return two[0] + " " + two[1], nil
-}
-
-func (s *source) normalize(p *jsonPart) error {
-	if p == nil {
-		return nil
-	}
-	switch p.Type {
-	case "NFC":
-		s.split.nfc = true
-	case "Sequence":
-		for _, n := range p.Normalizers {
-			if err := s.normalize(&n); err != nil {
-				return err
+func (t *Tokenizer) setAdded(added []addedToken) error {
+	// Special tokens go first: of two with one text the first is found.
+	for _, special := range []bool{true, false} {
+		for _, a := range added {
+			if a.Special != special || a.Content == "" {
+				continue
 			}
-		}
-	default:
-		return fmt.Errorf("normalizer %q is not supported; supported: NFC", p.Type)
-	}
-	return nil
-}
-
-func (s *source) preTokenize(p *jsonPart, byteLevel *bool) error {
-	if p == nil {
-		return nil
-	}
-	switch p.Type {
-	case "Sequence":
-		for _, n := range p.PreTokenizers {
-			if err := s.preTokenize(&n, byteLevel); err != nil {
-				return err
+			if id, ok := t.ids[a.Content]; ok && id != a.ID {
+				return fmt.Errorf("added_tokens: %q has id %d here and %d in the vocabulary", a.Content, a.ID, id)
 			}
-		}
-		return nil
-	case "Digits":
-		s.split.steps = append(s.split.steps, splitDigits(p.IndividualDigits))
-		return nil
-	case "Split":
-		if p.Pattern.Regex == "" {
-			return errors.New("pre-tokenizer Split without a Regex pattern is not supported")
-		}
-		step, err := splitPattern(p.Pattern.Regex, p.Behavior, p.Invert)
-		s.split.steps = append(s.split.steps, step)
-		return err
-	case "ByteLevel":
-		*byteLevel = true
-		s.split.prefix = p.AddPrefixSpace
-		if p.UseRegex != nil && !*p.UseRegex {
-			return nil
-		}
-		step, err := splitPattern(patternGPT2, "Isolated", false)
-		s.split.steps = append(s.split.steps, step)
-		return err
-	}
-	return fmt.Errorf("pre-tokenizer %q is not supported; supported: Sequence, Digits, Split, ByteLevel", p.Type)
-}
-
-func (s *source) postProcess(p *jsonPart) error {
-	if p == nil {
-		return nil
-	}
-	switch p.Type {
-	case "ByteLevel":
-		return nil
-	case "Sequence":
-		for _, n := range p.Processors {
-			if err := s.postProcess(&n); err != nil {
-				return err
+			if other := t.tokens[a.ID]; other != "" && other != a.Content {
+				return fmt.Errorf("added_tokens: %q and %q share the id %d", a.Content, other, a.ID)
 			}
-		}
-		return nil
-	case "TemplateProcessing":
-		return s.surround(p)
-	}
-	return fmt.Errorf("post-processor %q is not supported; supported: ByteLevel, TemplateProcessing", p.Type)
-}
-
-// surround reads the special tokens that a TemplateProcessing puts before and
-// after a single text.
-func (s *source) surround(p *jsonPart) error {
-	to := &s.prefix
-	for _, item := range p.Single {
-		if _, ok := item["Sequence"]; ok {
-			to = &s.suffix
-			continue
-		}
-		special, ok := p.SpecialTokens[item["SpecialToken"].ID]
-		if !ok {
-			return fmt.Errorf("post-processor: special token %q has no ids", item["SpecialToken"].ID)
-		}
-		*to = append(*to, special.IDs...)
-	}
-	return nil
-}
-
-// configure reads the files beside tokenizer.json.
-func (s *source) configure(dir string) error {
-	var c jsonConfig
-	if err := readJSON(filepath.Join(dir, "tokenizer_config.json"), &c); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("reading the tokenizer's config: %w", err)
-	}
-	ids := map[string]int32{}
-	for id, token := range s.tokens {
-		ids[token] = int32(id)
-	}
-	for name, raw := range map[string]json.RawMessage{"bos_token": c.BOS, "eos_token": c.EOS, "pad_token": c.Pad, "unk_token": c.Unk} {
-		text := tokenText(raw)
-		if text == "" {
-			continue
-		}
-		id, ok := ids[text]
-		if !ok {
-			return fmt.Errorf("%s: %s %q is not in the vocabulary", filepath.Join(dir, "tokenizer_config.json"), name, text)
-		}
-		s.vars[name] = text
-		switch name {
-		case "bos_token":
-			s.bos = id
-		case "eos_token":
-			s.eos = append(s.eos, id)
-		}
-	}
-	if err := s.readTemplate(dir, c.Template); err != nil {
-		return err
-	}
-	return s.readGeneration(dir)
-}
-
-// tokenText reads a token written as text or as {"content": text}.
-func tokenText(raw json.RawMessage) string {
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		return text
-	}
-	var object struct {
-		Content string `json:"content"`
-	}
-	if json.Unmarshal(raw, &object) == nil {
-		return object.Content
-	}
-	return ""
-}
-
-// readTemplate finds the chat template: a file of its own, a text in the
-// config, or the one named default among several.
-func (s *source) readTemplate(dir string, raw json.RawMessage) error {
-	text, err := os.ReadFile(filepath.Join(dir, "chat_template.jinja"))
-	if err == nil {
-		s.template = string(text)
-		return nil
-	}
-	if !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("reading the chat template: %w", err)
-	}
-	if len(raw) == 0 || string(raw) == "null" || json.Unmarshal(raw, &s.template) == nil {
-		return nil
-	}
-	var several []struct{ Name, Template string }
-	if err := json.Unmarshal(raw, &several); err != nil {
-		return fmt.Errorf("%s: chat_template is neither a text nor a list of named templates", filepath.Join(dir, "tokenizer_config.json"))
-	}
-	for _, t := range several {
-		if t.Name == "default" {
-			s.template = t.Template
+			t.tokens[a.ID], t.ids[a.Content] = a.Content, a.ID
+			if a.Special {
+				t.special[a.Content] = true
+			}
+			if !a.Normalized {
+				t.raw.add(a.Content, a)
+				continue
+			}
+			text := a.Content
+			for _, n := range t.normalizers {
+				text = n(text)
+			}
+			t.normalized.add(text, a)
 		}
 	}
 	return nil
-}
-
-// readGeneration adds the stop tokens of generation_config.json.
-func (s *source) readGeneration(dir string) error {
-	var c struct {
-		EOS json.RawMessage `json:"eos_token_id"`
-	}
-	path := filepath.Join(dir, "generation_config.json")
-	if err := readJSON(path, &c); err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
-		return fmt.Errorf("reading the generation config: %w", err)
-	}
-	text := strings.TrimSpace(string(c.EOS))
-	if text == "" || text == "null" {
-		return nil
-	}
-	var ids []int32
-	var id int32
-	switch {
-	case json.Unmarshal(c.EOS, &id) == nil:
-		ids = []int32{id}
-	case json.Unmarshal(c.EOS, &ids) != nil:
-		return fmt.Errorf("%s: eos_token_id is neither an id nor a list of ids", path)
-	}
-	s.addEOS(ids...)
-	return nil
-}
-
-func (s *source) addEOS(ids ...int32) {
-	for _, id := range ids {
-		known := false
-		for _, have := range s.eos {
-			known = known || have == id
-		}
-		if !known {
-			s.eos = append(s.eos, id)
-		}
-	}
 }

@@ -4,109 +4,274 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/dlclark/regexp2/v2"
-	"golang.org/x/text/unicode/norm"
 )
 
-// A splitter cuts text into the words that BPE works on, in the byte-level
-// alphabet.
-type splitter struct {
-	nfc    bool
-	prefix bool // a blank goes in front of a text that begins with none
-	steps  []splitStep
-}
-
-// splitStep cuts every piece further.
-type splitStep struct {
-	name string
-	cut  func(text string) []string
-}
-
-// String describes the splitter, for hashing.
-func (s splitter) String() string {
-	var names []string
-	for _, step := range s.steps {
-		names = append(names, step.name)
-	}
-	return fmt.Sprintf("nfc=%t prefix=%t %s", s.nfc, s.prefix, strings.Join(names, " | "))
-}
-
-func (s splitter) words(text string) []string {
-	if s.nfc {
-		text = norm.NFC.String(text)
-	}
-	pieces := []string{text}
-	for _, step := range s.steps {
-		var cut []string
-		for _, p := range pieces {
-			cut = append(cut, step.cut(p)...)
-		}
-		pieces = cut
-	}
-	for i, p := range pieces {
-		if s.prefix && !strings.HasPrefix(p, " ") {
-			p = " " + p
-		}
-		pieces[i] = toByteLevel(p)
-	}
-	return pieces
-}
-
-// The families' pre-tokenizer patterns.
+// Patterns of the pre-tokenizers that a GGUF file names and does not spell out.
 const (
-	patternGPT2   = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
-	patternLlama3 = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-	patternQwen2  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	gpt2Pattern   = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
+	llama3Pattern = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	qwen2Pattern  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 )
 
-// splitDigits makes every digit a piece of its own, or every run of digits.
-func splitDigits(individual bool) splitStep {
-	return splitStep{fmt.Sprintf("digits %t", individual), func(text string) []string {
-		var out []string
-		start, digits := 0, false
-		for at, r := range text {
-			isDigit := unicode.IsNumber(r)
-			if at > start && (isDigit != digits || isDigit && individual) {
-				out = append(out, text[start:at])
-				start = at
-			}
-			digits = isDigit
-		}
-		return append(out, text[start:])
-	}}
+// A piece is a part of the text on its way to becoming words.
+type piece struct {
+	text   string
+	begins bool // it stands at the beginning of the whole input
 }
 
-// splitPattern makes every match a piece, and the text between matches too.
-// With invert only that text would be kept apart; with removed the matches are
-// dropped.
-func splitPattern(pattern, behaviour string, invert bool) (splitStep, error) {
-	re, err := regexp2.Compile(pattern, regexp2.None)
-	if err != nil {
-		return splitStep{}, fmt.Errorf("pre-tokenizer pattern %q: %w", pattern, err)
-	}
-	if behaviour != "Isolated" && !(behaviour == "Removed" && invert) {
-		return splitStep{}, fmt.Errorf("pre-tokenizer Split with behaviour %q (invert %t) is not supported; supported: Isolated, Removed with invert", behaviour, invert)
-	}
-	keepBetween := behaviour == "Isolated"
-	return splitStep{fmt.Sprintf("split %s %s %t", pattern, behaviour, invert), func(text string) []string {
-		runes := []rune(text)
-		var out []string
-		end := 0
-		m, err := re.FindRunesMatch(runes)
-		for ; m != nil && err == nil; m, err = re.FindNextMatch(m) {
-			if m.RuneLength == 0 {
-				continue
-			}
-			if m.RuneIndex > end && keepBetween {
-				out = append(out, string(runes[end:m.RuneIndex]))
-			}
-			out = append(out, m.String())
-			end = m.RuneIndex + m.RuneLength
+// A splitter cuts one piece into smaller ones, in order, leaving out empty ones.
+type splitter func(e *encoder, in piece, out []piece) []piece
+
+// An encoder holds what one call of Encode uses again and again.
+type encoder struct {
+	pieces, spare []piece
+	runes         []rune
+}
+
+// split runs all splitters over p. The result is good until the next call.
+func (e *encoder) split(splitters []splitter, p piece) []piece {
+	e.pieces = append(e.pieces[:0], p)
+	for _, s := range splitters {
+		e.spare = e.spare[:0]
+		for _, p := range e.pieces {
+			e.spare = s(e, p, e.spare)
 		}
-		if end < len(runes) && keepBetween {
-			out = append(out, string(runes[end:]))
+		e.pieces, e.spare = e.spare, e.pieces
+	}
+	return e.pieces
+}
+
+// A behavior says what becomes of the text that a pattern matches.
+type behavior int
+
+const (
+	removed behavior = iota
+	isolated
+	mergedWithPrevious
+	mergedWithNext
+	contiguous
+)
+
+var behaviors = map[string]behavior{
+	"Removed": removed, "Isolated": isolated, "MergedWithPrevious": mergedWithPrevious,
+	"MergedWithNext": mergedWithNext, "Contiguous": contiguous,
+}
+
+// A span is a stretch of a text, in bytes, and whether the pattern matched it.
+type span struct {
+	from, to int
+	match    bool
+}
+
+// cut cuts a piece at spans that cover it.
+func cut(p piece, spans []span, how behavior, out []piece) []piece {
+	if how == mergedWithPrevious || how == mergedWithNext || how == contiguous {
+		spans = join(spans, how)
+	}
+	for _, s := range spans {
+		if s.from == s.to || how == removed && s.match {
+			continue
+		}
+		out = append(out, piece{p.text[s.from:s.to], p.begins && s.from == 0})
+	}
+	return out
+}
+
+// join merges neighbouring spans as how asks.
+func join(spans []span, how behavior) []span {
+	var out []span
+	if how == mergedWithNext {
+		previous := false
+		for i := len(spans) - 1; i >= 0; i-- {
+			s := spans[i]
+			if s.match && !previous && len(out) > 0 {
+				out[len(out)-1].from = s.from
+			} else {
+				out = append(out, s)
+			}
+			previous = s.match
+		}
+		for i, j := 0, len(out)-1; i < j; i, j = i+1, j-1 {
+			out[i], out[j] = out[j], out[i]
 		}
 		return out
-	}}, nil
+	}
+	previous := false
+	for _, s := range spans {
+		merge := s.match && !previous
+		if how == contiguous {
+			merge = s.match == previous
+		}
+		if merge && len(out) > 0 {
+			out[len(out)-1].to = s.to
+		} else {
+			out = append(out, s)
+		}
+		previous = s.match
+	}
+	return out
+}
+
+// splitPattern cuts at the matches of a regular expression; invert cuts at what
+// lies between them.
+func splitPattern(re *regexp2.Regexp, how behavior, invert bool) splitter {
+	return func(e *encoder, in piece, out []piece) []piece {
+		e.runes = e.runes[:0]
+		for _, r := range in.text {
+			e.runes = append(e.runes, r)
+		}
+		var spans []span
+		done, bytes := 0, 0
+		// advance turns a position in runes into one in bytes, walking along.
+		advance := func(to int) int {
+			for ; done < to; done++ {
+				bytes += utf8.RuneLen(e.runes[done])
+			}
+			return bytes
+		}
+		last := 0
+		add := func(from, to int, match bool) {
+			if how == isolated {
+				if from < to {
+					out = append(out, piece{in.text[from:to], in.begins && from == 0})
+				}
+				return
+			}
+			spans = append(spans, span{from, to, match != invert})
+		}
+		each(re, e.runes, func(from, to int) {
+			f := advance(from)
+			if last < f {
+				add(last, f, false)
+			}
+			last = advance(to)
+			add(f, last, true)
+		})
+		if last < len(in.text) {
+			add(last, len(in.text), false)
+		}
+		if how == isolated {
+			return out
+		}
+		return cut(in, spans, how, out)
+	}
+}
+
+// each calls match with the range, in runes, of every match.
+func each(re *regexp2.Regexp, runes []rune, match func(from, to int)) {
+	err := re.FindRunesMatches(runes, 0, func(v regexp2.MatchView) bool {
+		at, n, _ := v.GroupRange(0)
+		match(at, at+n)
+		return true
+	})
+	if err != nil {
+		// compile sets neither of the limits that could be exceeded.
+		panic(fmt.Sprintf("tokenizer: matching %s: %v", re, err))
+	}
+}
+
+// compile compiles a pattern of a tokenizer.json, without limits on time and
+// stack: a text with a megabyte of blanks is legitimate.
+func compile(pattern string) (*regexp2.Regexp, error) {
+	re, err := regexp2.Compile(pattern, regexp2.OptionMaxBacktrackingStackSize(-1))
+	if err != nil {
+		return nil, fmt.Errorf("the pattern %q is not supported: %w", pattern, err)
+	}
+	return re, nil
+}
+
+// splitText cuts at every occurrence of a literal text.
+func splitText(sep string, how behavior, invert bool) splitter {
+	return func(_ *encoder, in piece, out []piece) []piece {
+		if sep == "" {
+			return cut(in, []span{{0, len(in.text), invert}}, how, out)
+		}
+		var spans []span
+		at := 0
+		for {
+			i := strings.Index(in.text[at:], sep)
+			if i < 0 {
+				break
+			}
+			if i > 0 {
+				spans = append(spans, span{at, at + i, invert})
+			}
+			spans = append(spans, span{at + i, at + i + len(sep), !invert})
+			at += i + len(sep)
+		}
+		if at < len(in.text) {
+			spans = append(spans, span{at, len(in.text), invert})
+		}
+		return cut(in, spans, how, out)
+	}
+}
+
+// splitDigits cuts numbers (Unicode's category N) out of the text, one character
+// at a time or in runs.
+func splitDigits(individual bool) splitter {
+	return func(_ *encoder, in piece, out []piece) []piece {
+		from, inNumber := 0, false
+		for i, r := range in.text {
+			number := unicode.IsNumber(r)
+			if i > from && (number != inNumber || number && individual) {
+				out = append(out, piece{in.text[from:i], in.begins && from == 0})
+				from = i
+			}
+			inNumber = number
+		}
+		if from < len(in.text) {
+			out = append(out, piece{in.text[from:], in.begins && from == 0})
+		}
+		return out
+	}
+}
+
+// splitBytes is GPT-2's pre-tokenizer: an optional blank in front, its pattern
+// (nil: no cut), and every byte spelled as a printable character.
+func splitBytes(prefixSpace bool, re *regexp2.Regexp) splitter {
+	words := splitPattern(re, isolated, false)
+	return func(e *encoder, in piece, out []piece) []piece {
+		if prefixSpace && !strings.HasPrefix(in.text, " ") {
+			in.text = " " + in.text
+		}
+		if re == nil {
+			return append(out, piece{spellBytes(in.text), in.begins})
+		}
+		n := len(out)
+		out = words(e, in, out)
+		for i := range out[n:] {
+			out[n+i].text = spellBytes(out[n+i].text)
+		}
+		return out
+	}
+}
+
+// A prepend says where Metaspace puts a mark in front.
+type prepend int
+
+const (
+	prependNever prepend = iota
+	prependFirst         // at the beginning of the input only
+	prependAlways
+)
+
+var prepends = map[string]prepend{"never": prependNever, "first": prependFirst, "always": prependAlways}
+
+// splitMetaspace writes blanks as mark (▁), puts one in front as scheme says, and
+// cuts in front of each if split.
+func splitMetaspace(mark string, scheme prepend, split bool) splitter {
+	words := splitText(mark, mergedWithNext, false)
+	return func(e *encoder, in piece, out []piece) []piece {
+		in.text = strings.ReplaceAll(in.text, " ", mark)
+		if (scheme == prependAlways || scheme == prependFirst && in.begins) && !strings.HasPrefix(in.text, mark) {
+			in.text = mark + in.text
+		}
+		if !split {
+			return append(out, in)
+		}
+		return words(e, in, out)
+	}
 }
