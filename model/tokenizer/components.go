@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/dlclark/regexp2/v2"
-	"golang.org/x/text/unicode/norm"
 )
 
 // maxNesting bounds how deeply a Sequence may hold others.
@@ -33,9 +32,7 @@ func strict(raw json.RawMessage, v any) error {
 
 // kind returns an object's type.
 func kind(raw json.RawMessage) (string, error) {
-	var k struct {
-		Type string `json:"type"`
-	}
+	var k typeOnly
 	if err := json.Unmarshal(raw, &k); err != nil {
 		return "", errors.New(strings.TrimPrefix(err.Error(), "json: "))
 	}
@@ -47,7 +44,15 @@ func unsupported(what, name string, known ...string) error {
 	return fmt.Errorf("%s %q is not supported; supported: %s", what, name, strings.Join(known, ", "))
 }
 
-// sequence calls f for the parts of a Sequence, which stand under one of keys.
+// in names the part that an error is about.
+func in(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// sequence calls f for the parts of a Sequence, which stand under key.
 func sequence(raw json.RawMessage, key string, depth int, f func(json.RawMessage) error) error {
 	if depth >= maxNesting {
 		return errors.New("sequences nest too deeply")
@@ -65,7 +70,7 @@ func sequence(raw json.RawMessage, key string, depth int, f func(json.RawMessage
 				return fmt.Errorf("%s: %w", key, err)
 			}
 		default:
-			return fmt.Errorf("Sequence: unknown field %q", name)
+			return fmt.Errorf("sequence: unknown field %q", name)
 		}
 	}
 	for i, p := range parts {
@@ -74,6 +79,11 @@ func sequence(raw json.RawMessage, key string, depth int, f func(json.RawMessage
 		}
 	}
 	return nil
+}
+
+// typeOnly is a part without options.
+type typeOnly struct {
+	Type string `json:"type"`
 }
 
 // A pattern of tokenizer.json is a literal text or a regular expression.
@@ -93,156 +103,6 @@ func (p pattern) compiled() (*regexp2.Regexp, error) {
 	return nil, errors.New("pattern must hold either String or Regex")
 }
 
-func parseNormalizer(raw json.RawMessage, depth int) ([]normalizer, error) {
-	if absent(raw) {
-		return nil, nil
-	}
-	name, err := kind(raw)
-	if err != nil {
-		return nil, err
-	}
-	one := func(n normalizer) ([]normalizer, error) { return []normalizer{n}, nil }
-	var only struct {
-		Type string `json:"type"`
-	}
-	switch name {
-	case "Sequence":
-		var all []normalizer
-		err := sequence(raw, "normalizers", depth, func(r json.RawMessage) error {
-			n, err := parseNormalizer(r, depth+1)
-			all = append(all, n...)
-			return err
-		})
-		return all, err
-	case "NFC", "NFD", "NFKC", "NFKD":
-		form := map[string]norm.Form{"NFC": norm.NFC, "NFD": norm.NFD, "NFKC": norm.NFKC, "NFKD": norm.NFKD}[name]
-		if err := strict(raw, &only); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		return one(normalForm(form))
-	case "Prepend":
-		var c struct {
-			Type    string `json:"type"`
-			Prepend string `json:"prepend"`
-		}
-		if err := strict(raw, &c); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		return one(prependText(c.Prepend))
-	case "Replace":
-		p, content, err := parseReplace(raw)
-		if err != nil {
-			return nil, err
-		}
-		re, err := p.compiled()
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		if re != nil {
-			return one(replacePattern(re, content))
-		}
-		return one(replaceText(*p.String, content))
-	}
-	return nil, unsupported("type", name, "Sequence", "NFC", "NFD", "NFKC", "NFKD", "Prepend", "Replace")
-}
-
-// parseReplace reads a Replace normalizer or decoder.
-func parseReplace(raw json.RawMessage) (pattern, string, error) {
-	var c struct {
-		Type    string  `json:"type"`
-		Pattern pattern `json:"pattern"`
-		Content string  `json:"content"`
-	}
-	if err := strict(raw, &c); err != nil {
-		return pattern{}, "", fmt.Errorf("Replace: %w", err)
-	}
-	if c.Pattern.String != nil && *c.Pattern.String == "" {
-		return pattern{}, "", errors.New("Replace: the pattern is empty")
-	}
-	return c.Pattern, c.Content, nil
-}
-
-func parsePreTokenizer(raw json.RawMessage, depth int) ([]splitter, error) {
-	if absent(raw) {
-		return nil, nil
-	}
-	name, err := kind(raw)
-	if err != nil {
-		return nil, err
-	}
-	if name == "Sequence" {
-		var all []splitter
-		err := sequence(raw, "pretokenizers", depth, func(r json.RawMessage) error {
-			s, err := parsePreTokenizer(r, depth+1)
-			all = append(all, s...)
-			return err
-		})
-		return all, err
-	}
-	s, err := parseSplitter(name, raw)
-	if err != nil {
-		return nil, err
-	}
-	return []splitter{s}, nil
-}
-
-func parseSplitter(name string, raw json.RawMessage) (splitter, error) {
-	switch name {
-	case "ByteLevel":
-		c, err := parseByteLevel(raw)
-		if err != nil {
-			return nil, err
-		}
-		if !*c.UseRegex {
-			return splitBytes(c.AddPrefixSpace, nil), nil
-		}
-		re, err := compile(gpt2Pattern)
-		return splitBytes(c.AddPrefixSpace, re), err
-	case "Digits":
-		var c struct {
-			Type       string `json:"type"`
-			Individual bool   `json:"individual_digits"`
-		}
-		if err := strict(raw, &c); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		return splitDigits(c.Individual), nil
-	case "Split":
-		return parseSplit(raw)
-	case "Metaspace":
-		c, err := parseMetaspace(raw)
-		if err != nil {
-			return nil, err
-		}
-		return splitMetaspace(c.Replacement, c.scheme, *c.Split), nil
-	}
-	return nil, unsupported("type", name, "Sequence", "ByteLevel", "Digits", "Split", "Metaspace")
-}
-
-func parseSplit(raw json.RawMessage) (splitter, error) {
-	var c struct {
-		Type     string  `json:"type"`
-		Pattern  pattern `json:"pattern"`
-		Behavior string  `json:"behavior"`
-		Invert   bool    `json:"invert"`
-	}
-	if err := strict(raw, &c); err != nil {
-		return nil, fmt.Errorf("Split: %w", err)
-	}
-	how, ok := behaviors[c.Behavior]
-	if !ok {
-		return nil, fmt.Errorf("Split: %w", unsupported("behavior", c.Behavior, "Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"))
-	}
-	re, err := c.Pattern.compiled()
-	if err != nil {
-		return nil, fmt.Errorf("Split: %w", err)
-	}
-	if re != nil {
-		return splitPattern(re, how, c.Invert), nil
-	}
-	return splitText(*c.Pattern.String, how, c.Invert), nil
-}
-
 type byteLevel struct {
 	Type           string `json:"type"`
 	AddPrefixSpace bool   `json:"add_prefix_space"`
@@ -255,7 +115,7 @@ type byteLevel struct {
 func parseByteLevel(raw json.RawMessage) (byteLevel, error) {
 	var c byteLevel
 	if err := strict(raw, &c); err != nil {
-		return c, fmt.Errorf("ByteLevel: %w", err)
+		return c, err
 	}
 	if c.UseRegex == nil {
 		yes := true // files from before the option
@@ -278,10 +138,10 @@ type metaspace struct {
 func parseMetaspace(raw json.RawMessage) (metaspace, error) {
 	var c metaspace
 	if err := strict(raw, &c); err != nil {
-		return c, fmt.Errorf("Metaspace: %w", err)
+		return c, err
 	}
 	if len([]rune(c.Replacement)) != 1 {
-		return c, fmt.Errorf("Metaspace: replacement is %q, want one character", c.Replacement)
+		return c, fmt.Errorf("replacement is %q, want one character", c.Replacement)
 	}
 	if c.Split == nil {
 		yes := true
@@ -295,179 +155,11 @@ func parseMetaspace(raw json.RawMessage) (metaspace, error) {
 	}
 	scheme, ok := prepends[c.PrependScheme]
 	if !ok {
-		return c, fmt.Errorf("Metaspace: %w", unsupported("prepend_scheme", c.PrependScheme, "always", "first", "never"))
+		return c, unsupported("prepend_scheme", c.PrependScheme, "always", "first", "never")
 	}
 	if c.AddPrefixSpace != nil && !*c.AddPrefixSpace && scheme != prependNever {
-		return c, fmt.Errorf("Metaspace: add_prefix_space is false, but prepend_scheme is %q", c.PrependScheme)
+		return c, fmt.Errorf("add_prefix_space is false, but prepend_scheme is %q", c.PrependScheme)
 	}
 	c.scheme = scheme
 	return c, nil
-}
-
-func parseDecoder(raw json.RawMessage, depth int) ([]decoder, error) {
-	if absent(raw) {
-		return nil, nil
-	}
-	name, err := kind(raw)
-	if err != nil {
-		return nil, err
-	}
-	if name == "Sequence" {
-		all := []decoder{} // not nil: an empty sequence joins without blanks
-		err := sequence(raw, "decoders", depth, func(r json.RawMessage) error {
-			d, err := parseDecoder(r, depth+1)
-			all = append(all, d...)
-			return err
-		})
-		return all, err
-	}
-	d, err := parseDecodeStep(name, raw)
-	if err != nil {
-		return nil, err
-	}
-	return []decoder{d}, nil
-}
-
-func parseDecodeStep(name string, raw json.RawMessage) (decoder, error) {
-	var only struct {
-		Type string `json:"type"`
-	}
-	switch name {
-	case "ByteLevel":
-		_, err := parseByteLevel(raw)
-		return decodeBytes, err
-	case "Metaspace":
-		c, err := parseMetaspace(raw)
-		return decodeMetaspace(c.Replacement, c.scheme), err
-	case "ByteFallback", "Fuse":
-		if err := strict(raw, &only); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		if name == "Fuse" {
-			return decodeFuse, nil
-		}
-		return decodeFallback, nil
-	case "Strip":
-		var c struct {
-			Type    string `json:"type"`
-			Content string `json:"content"`
-			Start   int    `json:"start"`
-			Stop    int    `json:"stop"`
-		}
-		if err := strict(raw, &c); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		if len([]rune(c.Content)) != 1 || c.Start < 0 || c.Stop < 0 {
-			return nil, fmt.Errorf("Strip: content %q, start %d, stop %d: want one character and counts from 0", c.Content, c.Start, c.Stop)
-		}
-		return decodeStrip(c.Content, c.Start, c.Stop), nil
-	case "Replace":
-		p, content, err := parseReplace(raw)
-		if err != nil {
-			return nil, err
-		}
-		re, err := p.compiled()
-		if err != nil {
-			return nil, fmt.Errorf("Replace: %w", err)
-		}
-		if re != nil {
-			return decodeEach(replacePattern(re, content)), nil
-		}
-		return decodeEach(replaceText(*p.String, content)), nil
-	}
-	return nil, unsupported("type", name, "Sequence", "ByteLevel", "Metaspace", "ByteFallback", "Fuse", "Strip", "Replace")
-}
-
-// A template puts ids around the ids of a text.
-type template []templatePart
-
-type templatePart struct {
-	text bool    // the ids of the text stand here
-	ids  []int32 // otherwise these
-}
-
-func (t template) apply(ids []int32) []int32 {
-	out := make([]int32, 0, len(ids)+len(t))
-	for _, p := range t {
-		if p.text {
-			out = append(out, ids...)
-			continue
-		}
-		out = append(out, p.ids...)
-	}
-	return out
-}
-
-func parsePostProcessor(raw json.RawMessage, depth int) ([]template, error) {
-	if absent(raw) {
-		return nil, nil
-	}
-	name, err := kind(raw)
-	if err != nil {
-		return nil, err
-	}
-	switch name {
-	case "Sequence":
-		var all []template
-		err := sequence(raw, "processors", depth, func(r json.RawMessage) error {
-			t, err := parsePostProcessor(r, depth+1)
-			all = append(all, t...)
-			return err
-		})
-		return all, err
-	case "ByteLevel": // moves offsets only
-		_, err := parseByteLevel(raw)
-		return nil, err
-	case "TemplateProcessing":
-		t, err := parseTemplate(raw)
-		if err != nil {
-			return nil, fmt.Errorf("TemplateProcessing: %w", err)
-		}
-		return []template{t}, nil
-	}
-	return nil, unsupported("type", name, "Sequence", "ByteLevel", "TemplateProcessing")
-}
-
-func parseTemplate(raw json.RawMessage) (template, error) {
-	var c struct {
-		Type   string `json:"type"`
-		Single []struct {
-			Sequence *struct {
-				ID     string `json:"id"`
-				TypeID int    `json:"type_id"`
-			} `json:"Sequence"`
-			SpecialToken *struct {
-				ID     string `json:"id"`
-				TypeID int    `json:"type_id"`
-			} `json:"SpecialToken"`
-		} `json:"single"`
-		Pair          json.RawMessage `json:"pair"`
-		SpecialTokens map[string]struct {
-			ID     string   `json:"id"`
-			IDs    []int32  `json:"ids"`
-			Tokens []string `json:"tokens"`
-		} `json:"special_tokens"`
-	}
-	if err := strict(raw, &c); err != nil {
-		return nil, err
-	}
-	var t template
-	for i, p := range c.Single {
-		switch {
-		case p.Sequence != nil && p.SpecialToken == nil:
-			if p.Sequence.ID != "A" {
-				return nil, fmt.Errorf("single part %d: sequence %q, want \"A\"", i, p.Sequence.ID)
-			}
-			t = append(t, templatePart{text: true})
-		case p.SpecialToken != nil && p.Sequence == nil:
-			s, ok := c.SpecialTokens[p.SpecialToken.ID]
-			if !ok {
-				return nil, fmt.Errorf("single part %d: special_tokens lacks %q", i, p.SpecialToken.ID)
-			}
-			t = append(t, templatePart{ids: s.IDs})
-		default:
-			return nil, fmt.Errorf("single part %d is neither a Sequence nor a SpecialToken", i)
-		}
-	}
-	return t, nil
 }

@@ -1,6 +1,8 @@
 package tokenizer
 
 import (
+	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -100,4 +102,66 @@ func decodeMetaspace(mark string, scheme prepend) decoder {
 		}
 		return tokens
 	}
+}
+
+// parseDecoder reads the decoder of a tokenizer.json.
+func parseDecoder(raw json.RawMessage, depth int) ([]decoder, error) {
+	if absent(raw) {
+		return nil, nil
+	}
+	name, err := kind(raw)
+	if err != nil {
+		return nil, err
+	}
+	if name == "Sequence" {
+		all := []decoder{} // not nil: an empty sequence joins without blanks
+		err := sequence(raw, "decoders", depth, func(r json.RawMessage) error {
+			d, err := parseDecoder(r, depth+1)
+			all = append(all, d...)
+			return err
+		})
+		return all, err
+	}
+	d, err := parseOneDecoder(name, raw)
+	if err != nil {
+		return nil, in(name, err)
+	}
+	return []decoder{d}, nil
+}
+
+func parseOneDecoder(name string, raw json.RawMessage) (decoder, error) {
+	switch name {
+	case "ByteLevel":
+		_, err := parseByteLevel(raw)
+		return decodeBytes, err
+	case "Metaspace":
+		c, err := parseMetaspace(raw)
+		return decodeMetaspace(c.Replacement, c.scheme), err
+	case "ByteFallback":
+		return decodeFallback, strict(raw, &typeOnly{})
+	case "Fuse":
+		return decodeFuse, strict(raw, &typeOnly{})
+	case "Strip":
+		return parseStrip(raw)
+	case "Replace":
+		replace, err := parseReplace(raw)
+		return decodeEach(replace), err
+	}
+	return nil, unsupported("type", name, "Sequence", "ByteLevel", "Metaspace", "ByteFallback", "Fuse", "Strip", "Replace")
+}
+
+func parseStrip(raw json.RawMessage) (decoder, error) {
+	var c struct {
+		Type    string `json:"type"`
+		Content string `json:"content"`
+		Start   int    `json:"start"`
+		Stop    int    `json:"stop"`
+	}
+	if err := strict(raw, &c); err != nil {
+		return nil, err
+	}
+	if utf8.RuneCountInString(c.Content) != 1 || c.Start < 0 || c.Stop < 0 {
+		return nil, fmt.Errorf("content %q, start %d, stop %d: want one character and counts from 0", c.Content, c.Start, c.Stop)
+	}
+	return decodeStrip(c.Content, c.Start, c.Stop), nil
 }
