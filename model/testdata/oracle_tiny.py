@@ -23,7 +23,8 @@ from transformers import AutoTokenizer, DynamicCache, LlamaForCausalLM
 
 NEW_TOKENS = 8
 ATTENTION_ROWS = 8
-TOLERANCE = 5e-5
+# Logits reach 25, and after </s> (never trained) they amplify rounding most.
+TOLERANCE = 5e-4
 
 
 def recall_prompt(rng, pairs):
@@ -205,9 +206,7 @@ def record(folder):
             "attention": [numbers(a[0, :, -ATTENTION_ROWS:]) for a in out.attentions],
             "kv_layer": layer, "keys": numbers(cached.keys[0], 5), "values": numbers(cached.values[0], 5),
         })
-        if i not in (1, 2):
-            continue
-        for name, keep in keep_lists(rng, n, model).items():
+        for name, keep in keep_lists(rng, n, model).items() if i in (1, 2) else []:
             tokens, logits = plain.decode(ids, per_query_head(keep, heads), NEW_TOKENS)
             if name == "sinks and recent":
                 theirs, their_logits = decode_transformers(model, ids, [l[0] for l in keep], NEW_TOKENS)
