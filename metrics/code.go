@@ -1,0 +1,52 @@
+package metrics
+
+import (
+	"math"
+	"strings"
+)
+
+// CodeSimilarity compares the first line of a prediction that holds none of
+// "`", "#" and "//" with the answer (LongBench's code_sim_score).
+func CodeSimilarity(prediction, answer string) float64 {
+	code := ""
+	for line := range strings.SplitSeq(strings.TrimLeft(prediction, "\n"), "\n") {
+		if !strings.Contains(line, "`") && !strings.Contains(line, "#") && !strings.Contains(line, "//") {
+			code = line
+			break
+		}
+	}
+	return FuzzRatio(code, answer)
+}
+
+// FuzzRatio is fuzz.ratio of fuzzywuzzy with python-Levenshtein, as a share:
+// 1 - indel distance / sum of lengths, rounded to hundredths; equal texts score
+// 1, an empty one 0.
+func FuzzRatio(a, b string) float64 {
+	if a == b {
+		return 1
+	}
+	x, y := []rune(a), []rune(b)
+	if len(x) == 0 || len(y) == 0 {
+		return 0
+	}
+	sum := len(x) + len(y)
+	return math.RoundToEven(100*float64(2*commonLength(x, y))/float64(sum)) / 100
+}
+
+// commonLength is the length of the longest common subsequence.
+func commonLength(x, y []rune) int {
+	row := make([]int, len(y)+1)
+	for _, r := range x {
+		diagonal := 0
+		for j, s := range y {
+			above := row[j+1]
+			if r == s {
+				row[j+1] = diagonal + 1
+			} else {
+				row[j+1] = max(above, row[j])
+			}
+			diagonal = above
+		}
+	}
+	return row[len(y)]
+}

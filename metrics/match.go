@@ -1,0 +1,93 @@
+package metrics
+
+import (
+	"slices"
+	"strings"
+)
+
+// Classification is LongBench's classification_score: the gold class must be
+// among the class names that occur in the prediction; the score is one over
+// their number. Names that are a proper part of the gold name do not count,
+// though the official loop, which removes while it iterates, spares the one
+// that follows a removed name.
+func Classification(prediction, answer string, classes []string) float64 {
+	var found []string
+	for _, class := range classes {
+		if strings.Contains(prediction, class) {
+			found = append(found, class)
+		}
+	}
+	for i := 0; i < len(found); i++ {
+		name := found[i]
+		if name != answer && strings.Contains(answer, name) {
+			at := slices.Index(found, name)
+			found = slices.Delete(found, at, at+1)
+		}
+	}
+	if !slices.Contains(found, answer) {
+		return 0
+	}
+	return 1 / float64(len(found))
+}
+
+// Choice scores a multiple choice as ReFreeKV's evaluation does (spec 6.4,
+// GPQA): letters A to D count wherever they occur, inside words too. One
+// letter: it must be the answer. Several: the first character decides, or,
+// where that is no such letter, the only letter before the first colon.
+func Choice(prediction, answer string) float64 {
+	found := letters(prediction)
+	switch {
+	case len(found) == 0:
+		return 0
+	case len(found) == 1:
+		return equal(found[0], answer)
+	case strings.ContainsRune("ABCD", rune(prediction[0])):
+		return equal(prediction[:1], answer)
+	}
+	before, _, ok := strings.Cut(prediction, ":")
+	if !ok {
+		return 0
+	}
+	if found = letters(before); len(found) == 1 {
+		return equal(found[0], answer)
+	}
+	return 0
+}
+
+// letters lists the distinct letters A to D of a text.
+func letters(text string) []string {
+	var out []string
+	for _, letter := range []string{"A", "B", "C", "D"} {
+		if strings.Contains(text, letter) {
+			out = append(out, letter)
+		}
+	}
+	return out
+}
+
+func equal(a, b string) float64 {
+	if a == b {
+		return 1
+	}
+	return 0
+}
+
+// Contains is the share of the answers that occur in a prediction, case
+// ignored.
+func Contains(prediction string, refs Refs) float64 {
+	if len(refs.Answers) == 0 {
+		return 0
+	}
+	text, found := lower(prediction), 0
+	for _, answer := range refs.Answers {
+		if strings.Contains(text, lower(answer)) {
+			found++
+		}
+	}
+	return float64(found) / float64(len(refs.Answers))
+}
+
+// Exact compares the trimmed prediction with an answer.
+func Exact(prediction, answer string) float64 {
+	return equal(strings.TrimSpace(prediction), strings.TrimSpace(answer))
+}
