@@ -305,13 +305,13 @@ func decodeOptions(m *model.Model, d *tasks.Definition) model.DecodeOptions {
 		stop = stop[:1]
 	}
 	o := model.DecodeOptions{MaxNewTokens: d.MaxNewTokens, Stop: stop}
-	if d.FirstTokenNotEOS {
-		o.NotFirst = slices.Clone(stop)
-	}
 	if d.StopAtNewline {
 		if ids := m.Tokenizer.Encode("\n", false); len(ids) > 0 {
 			o.Stop = append(o.Stop, ids[len(ids)-1])
 		}
+	}
+	if d.FirstTokenNotEOS {
+		o.NotFirst = slices.Clone(o.Stop)
 	}
 	return o
 }

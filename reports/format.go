@@ -1,0 +1,70 @@
+package reports
+
+import (
+	"fmt"
+	"strings"
+)
+
+const (
+	headerAverage = "average"
+	headerVsFull  = "vs full"
+)
+
+// noResult stands where a variant has no scored record of a task.
+const noResult = "–"
+
+func (c Cell) score() string {
+	if c.Records == 0 {
+		return noResult
+	}
+	return fmt.Sprintf("%.2f", c.Score)
+}
+
+func (c Cell) budget() string {
+	if c.Records == 0 {
+		return noResult
+	}
+	return fmt.Sprintf("%.1f%%", c.Budget)
+}
+
+func (l Line) vsFull() string {
+	if l.VsFull == nil {
+		return noResult
+	}
+	return fmt.Sprintf("%+.2f%%", *l.VsFull)
+}
+
+// heading names a table.
+func (t Table) heading() string {
+	return fmt.Sprintf("%s, context length %d, protocol %s", t.Model, t.ContextLength, t.Protocol)
+}
+
+// records says on how many records each task stands.
+func (t Table) records() string {
+	counts := make([]string, len(t.Tasks))
+	same := true
+	for k, task := range t.Tasks {
+		n := 0
+		for _, l := range t.Lines {
+			n = max(n, l.Cells[k].Records)
+		}
+		counts[k] = fmt.Sprintf("%s %d", task, n)
+		same = same && n == t.most(0)
+	}
+	if same {
+		return fmt.Sprintf("%d records of each task", t.most(0))
+	}
+	return "records: " + strings.Join(counts, ", ")
+}
+
+// most is the largest count of scored records of task k.
+func (t Table) most(k int) int {
+	n := 0
+	for _, l := range t.Lines {
+		n = max(n, l.Cells[k].Records)
+	}
+	return n
+}
+
+// legend says what the figures are.
+const legend = "Score (0–100) with the kept share of the KV cache underneath. “average”: mean over the tasks. “vs full”: mean over the tasks of score / full-cache score, less 1."

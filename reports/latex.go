@@ -1,0 +1,65 @@
+package reports
+
+import (
+	"fmt"
+	"strings"
+)
+
+var latexEscaper = strings.NewReplacer(
+	`\`, `\textbackslash{}`, `{`, `\{`, `}`, `\}`, `_`, `\_`, `%`, `\%`, `&`, `\&`, `#`, `\#`, `$`, `\$`,
+	`^`, `\textasciicircum{}`, `~`, `\textasciitilde{}`, `–`, `--`, `“`, "``", `”`, "''",
+)
+
+// latex renders a document that compiles by itself; the tables need only
+// booktabs and can be copied out of it.
+func latex(s Summary, title string) string {
+	var b strings.Builder
+	b.WriteString("\\documentclass{article}\n\\usepackage[utf8]{inputenc}\n\\usepackage[a4paper,landscape,margin=15mm]{geometry}\n\\usepackage{booktabs,graphicx}\n\\begin{document}\n")
+	fmt.Fprintf(&b, "%% %s\n", strings.ReplaceAll(title, "\n", " "))
+	for _, t := range s.Tables {
+		b.WriteString(latexTable(t))
+	}
+	b.WriteString("\\end{document}\n")
+	return b.String()
+}
+
+func latexTable(t Table) string {
+	var b strings.Builder
+	caption := t.heading() + ". " + legend + " " + sentence(t.records()) + "."
+	if len(t.Notes) > 0 {
+		caption += " " + strings.Join(t.Notes, " ")
+	}
+	fmt.Fprintf(&b, "\\begin{table}[p]\n\\centering\\small\n\\caption{%s}\n", latexEscaper.Replace(caption))
+	// A table of many tasks is shrunk to the line, a small one stays as it is.
+	b.WriteString("\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n")
+	fmt.Fprintf(&b, "\\begin{tabular}{l%s}\n\\toprule\n", strings.Repeat("r", len(t.Tasks)+2))
+	head := []string{"variant"}
+	head = append(head, t.Tasks...)
+	writeLatexLine(&b, append(head, headerVsFull, headerAverage), "")
+	b.WriteString("\\midrule\n")
+	for i, l := range t.Lines {
+		if i > 0 {
+			b.WriteString("\\addlinespace\n")
+		}
+		scores, budgets := []string{l.Variant}, []string{""}
+		for _, c := range l.Cells {
+			scores, budgets = append(scores, c.score()), append(budgets, c.budget())
+		}
+		writeLatexLine(&b, append(scores, l.vsFull(), l.Average.score()), "")
+		writeLatexLine(&b, append(budgets, "", l.Average.budget()), "\\scriptsize ")
+	}
+	b.WriteString("\\bottomrule\n\\end{tabular}}\n\\end{table}\n")
+	return b.String()
+}
+
+func writeLatexLine(b *strings.Builder, cells []string, style string) {
+	for i, c := range cells {
+		if i > 0 {
+			b.WriteString(" & ")
+		}
+		if c != "" {
+			b.WriteString(style + latexEscaper.Replace(c))
+		}
+	}
+	b.WriteString(" \\\\\n")
+}

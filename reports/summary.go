@@ -1,0 +1,211 @@
+package reports
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"refreekv/runners/rows"
+)
+
+// A Summary is what the rows of a run say, one table for each model and context
+// length.
+type Summary struct {
+	Tables []Table `json:"tables"`
+}
+
+// A Table has the variants as lines and the tasks as columns.
+type Table struct {
+	Model         string   `json:"model"`
+	ContextLength int      `json:"context_length"`
+	Protocol      string   `json:"protocol"`
+	Tasks         []string `json:"tasks"`
+	Lines         []Line   `json:"lines"`
+	Notes         []string `json:"notes,omitempty"` // what a reader must know to read the figures
+}
+
+// A Line is one variant.
+type Line struct {
+	Variant string `json:"variant"`
+	Pruner  string `json:"pruner"`
+	Cells   []Cell `json:"cells"` // one for each of the table's tasks
+	// Average is the mean over the tasks, each task weighing the same.
+	Average Cell `json:"average"`
+	// VsFull is the paper's average (spec 6.5): the mean over the tasks of score /
+	// full-cache score, less 1, in percent. nil where the full cache was not run or
+	// scores 0 everywhere.
+	VsFull *float64 `json:"vs_full_percent"`
+}
+
+// A Cell is one variant's result on one task.
+type Cell struct {
+	Records int     `json:"records"` // that were scored; 0: no result
+	Errors  int     `json:"errors"`  // records that could not be run
+	Score   float64 `json:"score"`   // 0..100
+	Budget  float64 `json:"budget"`  // kept share of the prompt in percent, mean over records
+	// Spread is the standard deviation of the budget over the records, in percent
+	// points: a threshold-free method chooses it anew for each.
+	Spread float64 `json:"budget_spread"`
+	// Memory is the bytes held over the bytes of the full cache, in percent. It is
+	// more than the budget where a method keeps entries per query head.
+	Memory float64 `json:"memory"`
+}
+
+// Summarize gathers rows into tables. Models, context lengths, tasks and variants
+// keep the order in which they first occur.
+func Summarize(all []rows.Row) (Summary, error) {
+	if len(all) == 0 {
+		return Summary{}, errors.New("there are no rows to report")
+	}
+	var s Summary
+	for _, group := range groupBy(all, func(r rows.Row) [2]string { return [2]string{r.Model, fmt.Sprint(r.ContextLength)} }) {
+		s.Tables = append(s.Tables, newTable(group))
+	}
+	return s, nil
+}
+
+func newTable(all []rows.Row) Table {
+	t := Table{Model: all[0].Model, ContextLength: all[0].ContextLength, Protocol: all[0].Protocol}
+	for _, r := range all {
+		if !slices.Contains(t.Tasks, r.Task) {
+			t.Tasks = append(t.Tasks, r.Task)
+		}
+	}
+	for _, mine := range groupBy(all, func(r rows.Row) string { return r.Variant }) {
+		line := Line{Variant: mine[0].Variant, Pruner: mine[0].Pruner}
+		for _, task := range t.Tasks {
+			line.Cells = append(line.Cells, newCell(mine, task))
+		}
+		line.Average = average(line.Cells)
+		t.Lines = append(t.Lines, line)
+	}
+	t.compareWithFull()
+	t.note()
+	return t
+}
+
+func newCell(mine []rows.Row, task string) Cell {
+	var c Cell
+	var budgets []float64
+	var held, full float64
+	for _, r := range mine {
+		switch {
+		case r.Task != task:
+		case r.Error != "":
+			c.Errors++
+		default:
+			c.Records++
+			c.Score += 100 * r.Score
+			budgets = append(budgets, 100*r.Budget)
+			held += float64(r.KVBytes)
+			full += float64(r.FullKVBytes)
+		}
+	}
+	if c.Records == 0 {
+		return c
+	}
+	c.Score /= float64(c.Records)
+	c.Budget, c.Spread = meanAndSpread(budgets)
+	if full > 0 {
+		c.Memory = 100 * held / full
+	}
+	return c
+}
+
+func meanAndSpread(xs []float64) (mean, spread float64) {
+	for _, x := range xs {
+		mean += x
+	}
+	mean /= float64(len(xs))
+	for _, x := range xs {
+		spread += (x - mean) * (x - mean)
+	}
+	return mean, math.Sqrt(spread / float64(len(xs)))
+}
+
+// average weighs each task the same.
+func average(cells []Cell) Cell {
+	var a Cell
+	n := 0.0
+	for _, c := range cells {
+		a.Errors += c.Errors
+		if c.Records == 0 {
+			continue
+		}
+		n++
+		a.Records += c.Records
+		a.Score += c.Score
+		a.Budget += c.Budget
+		a.Spread += c.Spread
+		a.Memory += c.Memory
+	}
+	if n > 0 {
+		a.Score, a.Budget, a.Spread, a.Memory = a.Score/n, a.Budget/n, a.Spread/n, a.Memory/n
+	}
+	return a
+}
+
+// compareWithFull fills in every line's mean of ratios.
+func (t *Table) compareWithFull() {
+	at := slices.IndexFunc(t.Lines, func(l Line) bool { return l.Pruner == "full" })
+	if at < 0 {
+		return
+	}
+	full := t.Lines[at].Cells
+	for i := range t.Lines {
+		sum, n := 0.0, 0
+		for k, c := range t.Lines[i].Cells {
+			if c.Records > 0 && full[k].Records > 0 && full[k].Score > 0 {
+				sum += c.Score / full[k].Score
+				n++
+			}
+		}
+		if n > 0 {
+			ratio := 100 * (sum/float64(n) - 1)
+			t.Lines[i].VsFull = &ratio
+		}
+	}
+	var zero []string
+	for k, c := range full {
+		if c.Records > 0 && c.Score == 0 {
+			zero = append(zero, t.Tasks[k])
+		}
+	}
+	if len(zero) > 0 {
+		t.Notes = append(t.Notes, fmt.Sprintf("The full cache scores 0 on %s, which %q therefore leaves out.", strings.Join(zero, ", "), headerVsFull))
+	}
+}
+
+// note writes down errors and uneven counts of records.
+func (t *Table) note() {
+	failed := 0
+	for k := range t.Tasks {
+		most := 0
+		for _, l := range t.Lines {
+			most = max(most, l.Cells[k].Errors)
+		}
+		failed += most
+	}
+	if failed > 0 {
+		t.Notes = append(t.Notes, fmt.Sprintf("%d records could not be run and are not in the means; see the field error of the rows.", failed))
+	}
+}
+
+// groupBy splits rows by key, groups in the order in which they first occur.
+func groupBy[K comparable](all []rows.Row, key func(rows.Row) K) [][]rows.Row {
+	at := map[K]int{}
+	var out [][]rows.Row
+	for _, r := range all {
+		k := key(r)
+		i, ok := at[k]
+		if !ok {
+			i = len(out)
+			at[k] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], r)
+	}
+	return out
+}
