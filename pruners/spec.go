@@ -146,7 +146,6 @@ type options map[string]any
 
 func (o options) float(name string) float64 { return o[name].(float64) }
 func (o options) int(name string) int       { return o[name].(int) }
-func (o options) bool(name string) bool     { return o[name].(bool) }
 func (o options) text(name string) string   { return o[name].(string) }
 func (o options) ints(name string) []int    { return o[name].([]int) }
 

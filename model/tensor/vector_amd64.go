@@ -94,6 +94,8 @@ func squares512(x []float32) float32 {
 }
 
 // exp2Constants are the constants of the assembly, in the order it loads them.
+//
+//lint:ignore U1000 read by the assembly only
 var exp2Constants = [...]float32{
 	exp2Least, exp2Round, exp2C6, exp2C5, exp2C4, exp2C3, exp2C2, exp2C1, exp2C0, lowest, -math.Log2E, 126,
 }

@@ -40,7 +40,8 @@ func Open(path string, perGroup int) (*Store, []Row, error) {
 	if whole > 0 {
 		end = ends[whole-1]
 	}
-	if err := f.Truncate(end); err == nil {
+	err = f.Truncate(end)
+	if err == nil {
 		_, err = f.Seek(end, io.SeekStart)
 	}
 	if err != nil {
