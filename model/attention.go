@@ -28,7 +28,7 @@ const keyTile = 256
 
 func newAttention(s Shape, tokens int) attention {
 	g := s.Group()
-	a := attention{shape: s, block: max(1, 42/g)}
+	a := attention{shape: s, block: max(1, 3*tensor.TileRows()/g)}
 	a.segment = 4 * a.block
 	// A stride that is a power of two would put all rows into the same cache sets.
 	a.stride = (tokens+tensor.Panel-1)/tensor.Panel*tensor.Panel + 16
@@ -81,7 +81,7 @@ func (a *attention) queries(p *Prefix, l, kv, start, from, to int, q, out, sums 
 	for row := range rows {
 		pos := start + from + row/g
 		scores := s.scores[row*a.stride : row*a.stride+keys]
-		s.sums[row] = softmax(scores[:pos+1], nil)
+		s.sums[row] = tensor.Softmax(scores[:pos+1], nil)
 		clear(scores[pos+1:])
 		a.record(p, l, kv*g+row%g, row%g, pos, scores, 1/s.sums[row], sums)
 	}
@@ -94,20 +94,6 @@ func (a *attention) queries(p *Prefix, l, kv, start, from, to int, q, out, sums 
 		tensor.Scale(o, 1/s.sums[row])
 		copy(out[(from+row/g)*width+(kv*g+row%g)*d:], o)
 	}
-}
-
-// softmax replaces scores (base 2) by unnormalised weights, zero where keep's
-// bit is off, and returns their sum. Lanes of the sum belong to positions, so
-// dropping an entry and masking it give the same bits.
-func softmax(scores []float32, keep []uint16) float32 {
-	var lanes [16]float32
-	tensor.Exp2(scores, tensor.Max(scores, keep), keep, &lanes)
-	for width := 8; width > 0; width /= 2 {
-		for i := range width {
-			lanes[i] += lanes[i+width]
-		}
-	}
-	return lanes[0]
 }
 
 // record keeps a query's attention row if it is among the last ones asked for

@@ -133,7 +133,7 @@ func newDecoder(m *Model, p *Prefix, keeps []Keep, opt DecodeOptions) *decoder {
 
 // perTask is how many streams share one attention task: as many as fill the
 // row tile of the kernels.
-func (d *decoder) perTask() int { return max(1, 14/d.m.Config.Group()) }
+func (d *decoder) perTask() int { return max(1, tensor.TileRows()/d.m.Config.Group()) }
 
 func (d *decoder) active() []*stream {
 	var out []*stream
@@ -253,7 +253,7 @@ func (d *decoder) attendTask(l, kv, at int, streams []*stream, worker int) {
 		for h := range g {
 			row := i*g + h
 			scores := s.scores[row*d.stride:][:n+st.tailLen]
-			s.sums[row] = softmax(scores, st.kept[l][kv*g+h])
+			s.sums[row] = tensor.Softmax(scores, st.kept[l][kv*g+h])
 		}
 	}
 	first := true

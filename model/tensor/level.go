@@ -10,9 +10,14 @@ import (
 
 // The kernels in use; set once at start.
 var (
-	level = "go"
-	tile  = tileGo
+	level    = "go"
+	tile     = tileGo
+	tileRows = mostRows
 )
+
+// TileRows is how many rows of a product the kernels in use compute together:
+// work is best handed out in multiples of it.
+func TileRows() int { return tileRows }
 
 // Level names the instruction set of the kernels in use: avx512, avx2 or go.
 // The environment variable REFREEKV_KERNELS forces one.

@@ -23,12 +23,12 @@ func available() []string {
 }
 
 func use(name string) {
-	level, tile, vector = name, tileGo, vectorGo
+	level, tile, tileRows, vector = name, tileGo, mostRows, vectorGo
 	switch name {
 	case "avx512":
 		tile, vector = tile512, vector512
 	case "avx2":
-		tile = tile256
+		tile, tileRows, vector = tile256, 2*len(gemm256xKernels), vector256
 	}
 }
 
@@ -39,10 +39,16 @@ func tile512(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb,
 
 func tile256(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb, k int, accumulate bool) {
 	_, _, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*lda+k-1], b[(k-1)*ldb+Panel-1]
-	most := len(gemm256xKernels)
+	// Two nearly equal halves: a kernel of few rows has too few sums under way to
+	// keep the multipliers busy.
+	first := rows
+	if rows > len(gemm256xKernels) {
+		first = (rows + 1) / 2
+	}
 	for half := 0; half < Panel; half += Panel / 2 {
-		for r := 0; r < rows; r += most {
-			gemm256xKernels[min(most, rows-r)-1](&c[r*ldc+half], ldc, &a[r*lda], lda, &b[half], ldb, k, flag(accumulate))
+		gemm256xKernels[first-1](&c[half], ldc, &a[0], lda, &b[half], ldb, k, flag(accumulate))
+		if first < rows {
+			gemm256xKernels[rows-first-1](&c[first*ldc+half], ldc, &a[first*lda], lda, &b[half], ldb, k, flag(accumulate))
 		}
 	}
 }

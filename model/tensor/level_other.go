@@ -4,4 +4,4 @@ package tensor
 
 func available() []string { return []string{"go"} }
 
-func use(name string) { level, tile, vector = name, tileGo, vectorGo }
+func use(name string) { level, tile, tileRows, vector = name, tileGo, mostRows, vectorGo }

@@ -129,7 +129,7 @@ func MulRows(c []float32, ldc int, a []float32, lda, m int, b []float32, ldb, k,
 
 // eachRowBlock splits m rows into nearly equal blocks that a kernel can take.
 func eachRowBlock(m int, f func(from, rows int)) {
-	blocks := (m + mostRows - 1) / mostRows
+	blocks := (m + tileRows - 1) / tileRows
 	for i := range blocks {
 		from, to := i*m/blocks, (i+1)*m/blocks
 		f(from, to-from)

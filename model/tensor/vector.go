@@ -29,6 +29,15 @@ func Max(x []float32, keep []uint16) float32 { return vector.max(x, keep) }
 // 2^-126 become 2^-126.
 func Exp2(x []float32, max float32, keep []uint16, sum *[16]float32) { vector.exp2(x, max, keep, sum) }
 
+// Softmax replaces scores by unnormalised base-2 softmax weights, exactly zero
+// where keep drops them, and returns their sum. Lanes of the sum belong to
+// positions, so dropping an entry and masking it give the same bits.
+func Softmax(scores []float32, keep []uint16) float32 {
+	var lanes [16]float32
+	Exp2(scores, Max(scores, keep), keep, &lanes)
+	return sumLanes(&lanes)
+}
+
 // Scale multiplies x by s.
 func Scale(x []float32, s float32) { vector.scale(x, s) }
 
@@ -131,6 +140,11 @@ func squaresGo(x []float32) float32 {
 	for i, v := range x {
 		lanes[i&15] = fma(v, v, lanes[i&15])
 	}
+	return sumLanes(&lanes)
+}
+
+// sumLanes adds 16 partial sums up as a tree; it overwrites them.
+func sumLanes(lanes *[16]float32) float32 {
 	for width := 8; width > 0; width /= 2 {
 		for i := range width {
 			lanes[i] += lanes[i+width]

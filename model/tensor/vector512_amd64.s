@@ -1,9 +1,10 @@
 #include "textflag.h"
 
 // EXP2 replaces Zx by 2^Zx with Zt, Zp as scratch. Z16… hold the constants:
-// Z16 least, Z17 round, Z18…Z24 coefficients from the sixth down.
+// Z16 least, Z17 round, Z18…Z24 coefficients from the sixth down. The operands of
+// VMAXPS stand so that NaN passes.
 #define EXP2(Zx, Zt, Zp) \
-	VMAXPS Z16, Zx, Zx; \
+	VMAXPS Zx, Z16, Zx; \
 	VADDPS Z17, Zx, Zt; \
 	VSUBPS Z17, Zt, Zp; \
 	VSUBPS Zp, Zx, Zx; \
