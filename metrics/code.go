@@ -19,8 +19,10 @@ func CodeSimilarity(prediction, answer string) float64 {
 }
 
 // FuzzRatio is fuzz.ratio of fuzzywuzzy with python-Levenshtein, as a share:
-// 1 - indel distance / sum of lengths, rounded to hundredths; equal texts score
-// 1, an empty one 0.
+// 1 - indel distance / sum of lengths over characters, rounded to hundredths.
+// Equal texts score 1, two empty ones too; otherwise an empty one scores 0.
+// Without python-Levenshtein, which LongBench's requirements leave out and
+// ReFreeKV's name, fuzzywuzzy falls back on difflib and gives other scores.
 func FuzzRatio(a, b string) float64 {
 	if a == b {
 		return 1
@@ -30,7 +32,11 @@ func FuzzRatio(a, b string) float64 {
 		return 0
 	}
 	sum := len(x) + len(y)
-	return math.RoundToEven(100*float64(2*commonLength(x, y))/float64(sum)) / 100
+	distance := sum - 2*commonLength(x, y)
+	// The subtraction comes before the factor, as in the library: it decides
+	// which way half a percent is rounded.
+	similarity := 1 - float64(distance)/float64(sum)
+	return math.RoundToEven(100*similarity) / 100
 }
 
 // commonLength is the length of the longest common subsequence.

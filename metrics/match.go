@@ -7,9 +7,9 @@ import (
 
 // Classification is LongBench's classification_score: the gold class must be
 // among the class names that occur in the prediction; the score is one over
-// their number. Names that are a proper part of the gold name do not count,
-// though the official loop, which removes while it iterates, spares the one
-// that follows a removed name.
+// their number. Names that are a proper part of the gold name do not count, but
+// the official loop removes them while it iterates and so spares the name that
+// follows a removed one. That bug changes scores and stays.
 func Classification(prediction, answer string, classes []string) float64 {
 	var found []string
 	for _, class := range classes {
@@ -18,10 +18,8 @@ func Classification(prediction, answer string, classes []string) float64 {
 		}
 	}
 	for i := 0; i < len(found); i++ {
-		name := found[i]
-		if name != answer && strings.Contains(answer, name) {
-			at := slices.Index(found, name)
-			found = slices.Delete(found, at, at+1)
+		if found[i] != answer && strings.Contains(answer, found[i]) {
+			found = slices.Delete(found, i, i+1)
 		}
 	}
 	if !slices.Contains(found, answer) {
@@ -41,7 +39,7 @@ func Choice(prediction, answer string) float64 {
 		return 0
 	case len(found) == 1:
 		return equal(found[0], answer)
-	case strings.ContainsRune("ABCD", rune(prediction[0])):
+	case strings.IndexByte("ABCD", prediction[0]) >= 0:
 		return equal(prediction[:1], answer)
 	}
 	before, _, ok := strings.Cut(prediction, ":")
@@ -89,5 +87,5 @@ func Contains(prediction string, refs Refs) float64 {
 
 // Exact compares the trimmed prediction with an answer.
 func Exact(prediction, answer string) float64 {
-	return equal(strings.TrimSpace(prediction), strings.TrimSpace(answer))
+	return equal(trim(prediction), trim(answer))
 }

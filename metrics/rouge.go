@@ -2,11 +2,20 @@ package metrics
 
 import "strings"
 
+// deepest is the longest walk back through a table of two sentences that scores.
+// The package rouge walks by recursion; at Python's default limit of 1,000 calls,
+// nine of which LongBench's evaluation and the package have used by then, one
+// more step raises an error, which LongBench turns into a score of 0. It takes
+// two sentences of about a thousand words together.
+const deepest = 990
+
 // RougeL is the F score of ROUGE-L at summary level as the Python package rouge
 // 1.0 computes it and LongBench uses it: sentences end at full stops, the words
 // of the longest common subsequences of all sentence pairs are united into one
-// set, and precision and recall are over distinct words (spec 6.4). It is 0 if
-// either text is empty.
+// set, and precision and recall are over distinct words (spec 6.4). It is 0
+// wherever the package raises an error: if a text is empty or holds full stops
+// only, and if sentences are too long for it. Identical texts score a little
+// less than 1, for the package adds 1e-8 to the divisor.
 func RougeL(prediction, answer string) float64 {
 	p, a := sentences(prediction), sentences(answer)
 	if len(p) == 0 || len(a) == 0 {
@@ -15,7 +24,11 @@ func RougeL(prediction, answer string) float64 {
 	union := map[string]bool{}
 	for _, ref := range a {
 		for _, hyp := range p {
-			for _, word := range commonSubsequence(ref, hyp) {
+			words, ok := commonSubsequence(ref, hyp)
+			if !ok {
+				return 0
+			}
+			for _, word := range words {
 				union[word] = true
 			}
 		}
@@ -54,31 +67,40 @@ func distinct(sentences [][]string) int {
 
 // commonSubsequence returns the words of one longest common subsequence: where
 // several are equally long, the step is taken in the reference only if that is
-// strictly better.
-func commonSubsequence(ref, hyp []string) []string {
-	width := len(hyp) + 1
-	table := make([]int32, (len(ref)+1)*width)
+// strictly better. It fails where the walk is longer than deepest.
+func commonSubsequence(ref, hyp []string) ([]string, bool) {
+	if min(len(ref), len(hyp)) > deepest {
+		return nil, false // every walk is at least that long
+	}
+	row := make([]int, len(hyp)+1)
+	inRef := make([]bool, len(ref)*len(hyp)) // whether the step from a cell of unequal words is in the reference
 	for i, r := range ref {
+		diagonal := 0
 		for j, h := range hyp {
-			at := (i+1)*width + j + 1
-			if r == h {
-				table[at] = table[at-width-1] + 1
-			} else {
-				table[at] = max(table[at-width], table[at-1])
+			above := row[j+1]
+			switch {
+			case r == h:
+				row[j+1] = diagonal + 1
+			case above > row[j]:
+				inRef[i*len(hyp)+j] = true
+			default:
+				row[j+1] = row[j]
 			}
+			diagonal = above
 		}
 	}
 	var out []string
-	for i, j := len(ref), len(hyp); i > 0 && j > 0; {
+	i, j, steps := len(ref), len(hyp), 0
+	for ; i > 0 && j > 0 && steps <= deepest; steps++ {
 		switch {
 		case ref[i-1] == hyp[j-1]:
 			out = append(out, ref[i-1])
 			i, j = i-1, j-1
-		case table[(i-1)*width+j] > table[i*width+j-1]:
+		case inRef[(i-1)*len(hyp)+j-1]:
 			i--
 		default:
 			j--
 		}
 	}
-	return out
+	return out, steps <= deepest
 }
