@@ -24,6 +24,7 @@ var refreekvInfo = Info{
 		{Name: "last_rows", Default: 1, About: "how many last queries are averaged into the attention row (equation 2)"},
 		{Name: "budget", Default: 1.0, About: "initial budget: with less than 1 the middle of the prompt goes before the rule runs"},
 		{Name: "seed", Default: 0, About: "of the random control"},
+		{Name: "with_replacement", Default: true, About: "the random control may draw an entry twice, as in the released code; false: it draws different ones"},
 		{Name: "preset", Default: "paper", Choices: []string{"paper", "readme"}, About: "paper: the defaults; readme: what the released code's README runs (attention ranking, 5 %, nothing frozen)"},
 	},
 }
@@ -50,13 +51,14 @@ type refreekv struct {
 	rows      int
 	budget    float64
 	seed      int
+	replace   bool
 }
 
 func newReFreeKV(o options) (Pruner, error) {
 	r := &refreekv{
 		threshold: o.float("threshold"), sinks: o.int("sinks"), frozen: o.ints("frozen_layers"),
 		ranking: o.text("ranking"), scope: o.text("norm_scope"), agg: o.text("head_agg"),
-		rows: o.int("last_rows"), budget: o.float("budget"), seed: o.int("seed"),
+		rows: o.int("last_rows"), budget: o.float("budget"), seed: o.int("seed"), replace: o.bool("with_replacement"),
 	}
 	switch {
 	case r.threshold < -1 || math.IsInf(r.threshold, 0):
@@ -65,8 +67,8 @@ func newReFreeKV(o options) (Pruner, error) {
 		return nil, fmt.Errorf("sinks %d is negative", r.sinks)
 	case r.rows < 1:
 		return nil, fmt.Errorf("last_rows %d is below 1", r.rows)
-	case r.ranking != "position" && (r.rows != 1 || r.scope != "candidates" || r.budget != 1):
-		return nil, fmt.Errorf("last_rows, norm_scope and budget go with ranking=position only")
+	case r.ranking != "position" && (r.sinks != 4 || r.rows != 1 || r.scope != "candidates" || r.budget != 1):
+		return nil, fmt.Errorf("sinks, last_rows, norm_scope and budget go with ranking=position only")
 	}
 	return r, checkBudget(r.budget)
 }
@@ -82,75 +84,83 @@ func (r *refreekv) Needs() model.Needs {
 }
 
 func (r *refreekv) Select(p *model.Prefix) (model.Keep, error) {
+	if err := checkNeeds(p, r.Needs()); err != nil {
+		return nil, err
+	}
 	all := allPositions(p.Len())
-	return eachLayer(p, func(layer int) (model.LayerKeep, error) {
+	return eachLayer(p, func(layer int, s *scratch) (model.LayerKeep, error) {
 		if slices.Contains(r.frozen, layer) || p.Len() == 1 {
 			return model.LayerKeep{all}, nil
 		}
-		for h := range p.Shape().Heads {
-			if err := checkRecorded(p, layer, h); err != nil {
-				return nil, err
-			}
+		c, err := r.candidates(p, layer, all, s)
+		if err != nil {
+			return nil, err
 		}
-		c := r.candidates(p, layer)
 		if r.threshold < 0 {
-			return r.random(p, layer, c), nil
+			return r.random(p, layer, c, s), nil
 		}
-		return c.keep(r.cuts(c)), nil
+		return c.keep(r.cuts(c), s), nil
 	})
 }
 
 // candidates are what a layer may evict: for every head an eviction order and
-// the attention row in that order, with what stays in any case.
+// the attention in that order, with what stays in any case.
 type candidates struct {
 	order     [][]int32   // [heads or 1][J] positions, first to go first; one list serves all heads
-	rows      [][]float64 // [heads][J] attention of the candidates in eviction order
-	fixed     []float64   // [heads] squared norm of what stays in any case, as far as the scope counts it
+	energy    [][]float64 // [heads][J] squared attention norm of a candidate and all that go after it
+	zeros     []int       // [heads] how many of the first to go have no attention at all
+	fixed     []float64   // [heads] squared norm of the sinks
 	protected []int32     // positions that always stay, ascending
 }
 
-func (r *refreekv) candidates(p *model.Prefix, layer int) candidates {
+func (r *refreekv) candidates(p *model.Prefix, layer int, all []int32, s *scratch) (candidates, error) {
 	if r.ranking == "position" {
-		return r.byPosition(p, layer)
+		return r.byPosition(p, layer, all, s)
 	}
-	return r.byScore(p, layer)
+	return r.byScore(p, layer, all, s)
 }
 
 // byPosition: sinks stay, the oldest of the others goes first.
-func (r *refreekv) byPosition(p *model.Prefix, layer int) candidates {
+func (r *refreekv) byPosition(p *model.Prefix, layer int, all []int32, s *scratch) (candidates, error) {
 	n, heads := p.Len(), p.Shape().Heads
 	c := capacity(n, r.budget)
 	sinks := min(r.sinks, c-1)
 	first := n - (c - sinks)
 	out := candidates{
-		order: [][]int32{span(nil, first, n)}, rows: make([][]float64, heads), fixed: make([]float64, heads),
-		protected: span(nil, 0, sinks),
+		order: [][]int32{all[first:]}, zeros: make([]int, heads), fixed: make([]float64, heads),
+		protected: all[:sinks],
 	}
 	for h := range heads {
-		row := meanRow(p, layer, h, r.rows)
-		out.rows[h] = row[first:]
-		for _, a := range row[:sinks] {
+		if err := meanRow(s.total, p, layer, h, r.rows); err != nil {
+			return candidates{}, err
+		}
+		for _, a := range s.total[:sinks] {
 			out.fixed[h] += a * a
 		}
+		out.zeros[h] = leadingZeros(s.total[first:])
+		tailSquares(s.scores[h][:n-first], s.total[first:])
 	}
-	return out
+	out.energy = cutTo(s.scores, n-first)
+	return out, nil
 }
 
 // meanRow averages, for every key, the last rows that can see it (equation 2).
-func meanRow(p *model.Prefix, layer, head, rows int) []float64 {
+func meanRow(dst []float64, p *model.Prefix, layer, head, rows int) error {
 	n := p.Len()
 	rows = min(rows, n)
-	out := windowSum(p, layer, head, n, rows)
-	for j := range out {
-		// Queries n-rows…n-1; those from j on see key j.
-		out[j] /= float64(n - max(j, n-rows))
+	if err := sumRows(dst, p, layer, head, rows); err != nil || rows == 1 {
+		return err
 	}
-	return out
+	for j := range dst {
+		// Queries n-rows…n-1; those from j on see key j.
+		dst[j] /= float64(n - max(j, n-rows))
+	}
+	return nil
 }
 
 // byScore: the newest tokens stay, the lowest-scored of the others goes first,
 // every head in its own order (spec 3.1).
-func (r *refreekv) byScore(p *model.Prefix, layer int) candidates {
+func (r *refreekv) byScore(p *model.Prefix, layer int, all []int32, s *scratch) (candidates, error) {
 	n, heads := p.Len(), p.Shape().Heads
 	window := rankingWindow
 	if n <= rankingWindow {
@@ -163,51 +173,82 @@ func (r *refreekv) byScore(p *model.Prefix, layer int) candidates {
 		back = window
 	}
 	out := candidates{
-		order: make([][]int32, heads), rows: make([][]float64, heads), fixed: make([]float64, heads),
-		protected: span(nil, end, n),
+		order: make([][]int32, heads), zeros: make([]int, heads), fixed: make([]float64, heads),
+		protected: all[end:],
 	}
 	for h := range heads {
-		scores := windowSum(p, layer, h, end, window)
+		if err := sumRows(s.total, p, layer, h, window); err != nil {
+			return candidates{}, err
+		}
+		scores := s.total[:end]
 		if r.ranking == "snapkv" {
-			scores = maxPool(scores, rankingKernel)
+			scores = s.spare[:end]
+			maxPool(scores, s.total[:end], rankingKernel, s)
 		}
-		out.order[h] = ascending(scores)
-		row := p.Row(layer, h, back)
-		for _, pos := range out.order[h] {
-			out.rows[h] = append(out.rows[h], float64(row[pos]))
+		out.order[h] = rank(scores, s, h)
+		row, weights := p.Row(layer, h, back), s.total[:end]
+		for i, pos := range out.order[h] {
+			weights[i] = float64(row[pos])
 		}
+		if err := checkFinite(weights, layer, h); err != nil {
+			return candidates{}, err
+		}
+		out.zeros[h] = leadingZeros(weights)
+		tailSquares(s.scores[h][:end], weights)
+	}
+	out.energy = cutTo(s.scores, end)
+	return out, nil
+}
+
+// tailSquares sets dst[i] to the sum of squares of a[i:].
+func tailSquares(dst, a []float64) {
+	sum := 0.0
+	for i := len(a) - 1; i >= 0; i-- {
+		sum += a[i] * a[i]
+		dst[i] = sum
+	}
+}
+
+func leadingZeros(a []float64) int {
+	for i, x := range a {
+		if x != 0 {
+			return i
+		}
+	}
+	return len(a)
+}
+
+// cutTo shortens every row to n.
+func cutTo(rows [][]float64, n int) [][]float64 {
+	out := make([][]float64, len(rows))
+	for i, row := range rows {
+		out[i] = row[:n]
 	}
 	return out
 }
 
 // cuts says how many of the first candidates go: one number, or one per head.
 func (r *refreekv) cuts(c candidates) []int {
-	energy := make([][]float64, len(c.rows)) // [heads][J] squared norm of what is left
-	for h, row := range c.rows {
-		energy[h] = make([]float64, len(row))
-		sum := 0.0
-		for i := len(row) - 1; i >= 0; i-- {
-			sum += row[i] * row[i]
-			energy[h][i] = sum
-		}
-	}
-	var groups [][]int
-	switch r.agg {
-	case "per_head":
-		for h := range energy {
+	groups := [][]int{allInts(len(c.energy))}
+	if r.agg == "per_head" {
+		groups = nil
+		for h := range c.energy {
 			groups = append(groups, []int{h})
 		}
-	default:
-		groups = [][]int{allInts(len(energy))}
 	}
 	cuts := make([]int, len(groups))
 	for g, heads := range groups {
-		baseline := r.norm(c, energy, heads, 0, r.scope != "candidates")
-		J := len(c.rows[heads[0]])
+		baseline := r.norm(c, heads, 0, r.scope != "candidates")
 		// The loss does not fall with i: the first i beyond the threshold ends it.
-		cut := sort.Search(J, func(i int) bool {
-			return !((baseline-r.norm(c, energy, heads, i, r.scope == "all"))/baseline <= r.threshold)
+		cut := sort.Search(len(c.energy[0]), func(i int) bool {
+			return !((baseline-r.norm(c, heads, i, r.scope == "all"))/baseline <= r.threshold)
 		}) - 1
+		if r.threshold == 0 {
+			// Rounding forgives small losses; T = 0 forgives none (spec 2.6).
+			for _, h := range heads {
+				cut = min(cut, c.zeros[h])
+			}
+		}
 		cuts[g] = max(cut, 0)
 	}
 	return cuts
@@ -215,10 +256,10 @@ func (r *refreekv) cuts(c candidates) []int {
 
 // norm is the attention norm of what is left when the first i candidates are
 // gone, over some heads: the mean of the heads' norms, or their joint norm.
-func (r *refreekv) norm(c candidates, energy [][]float64, heads []int, i int, withFixed bool) float64 {
+func (r *refreekv) norm(c candidates, heads []int, i int, withFixed bool) float64 {
 	sum := 0.0
 	for _, h := range heads {
-		e := energy[h][i]
+		e := c.energy[h][i]
 		if withFixed {
 			e += c.fixed[h]
 		}
@@ -235,33 +276,49 @@ func (r *refreekv) norm(c candidates, energy [][]float64, heads []int, i int, wi
 }
 
 // keep drops the first cut candidates: one cut for all heads, or one per head.
-func (c candidates) keep(cuts []int) model.LayerKeep {
-	lists := max(len(c.order), len(cuts))
-	out := make(model.LayerKeep, lists)
+func (c candidates) keep(cuts []int, s *scratch) model.LayerKeep {
+	out := make(model.LayerKeep, max(len(c.order), len(cuts)))
 	for h := range out {
 		left := c.order[min(h, len(c.order)-1)][cuts[min(h, len(cuts)-1)]:]
-		out[h] = slices.Sorted(slices.Values(slices.Concat(c.protected, left)))
+		out[h] = c.with(left, s)
 	}
 	return out
 }
 
+// with lists what always stays and some candidates, ascending and once each.
+func (c candidates) with(left []int32, s *scratch) []int32 {
+	for _, pos := range c.protected {
+		s.marked[pos] = true
+	}
+	for _, pos := range left {
+		s.marked[pos] = true
+	}
+	return s.takeMarked(len(c.protected) + len(left))
+}
+
 // random is the released code's control: every head draws |threshold| of the
-// candidates with replacement (spec 3.4). The cache holds a position once, so
-// about 1-exp(-|threshold|) of them stay.
-func (r *refreekv) random(p *model.Prefix, layer int, c candidates) model.LayerKeep {
+// candidates (spec 3.4). A position that is drawn twice is held once: with
+// replacement about 1-exp(-|threshold|) of the candidates stay.
+func (r *refreekv) random(p *model.Prefix, layer int, c candidates, s *scratch) model.LayerKeep {
 	out := make(model.LayerKeep, p.Shape().Heads)
 	for h := range out {
 		rng := rand.New(rand.NewPCG(uint64(r.seed), uint64(layer)<<32|uint64(h)))
 		order := c.order[min(h, len(c.order)-1)]
-		list := slices.Clone(c.protected)
-		for range int(float64(len(order)) * -r.threshold) {
-			list = append(list, order[rng.IntN(len(order))])
+		drawn := s.queue[:len(order)]
+		copy(drawn, order)
+		share := int(float64(len(order)) * -r.threshold)
+		for i := range share {
+			if r.replace {
+				drawn[i] = order[rng.IntN(len(order))]
+				continue
+			}
+			j := i + rng.IntN(len(order)-i)
+			drawn[i], drawn[j] = drawn[j], drawn[i]
 		}
-		if len(list) == 0 {
-			list = append(list, order[len(order)-1])
+		if share+len(c.protected) == 0 {
+			drawn[0], share = order[len(order)-1], 1 // a cache cannot be empty
 		}
-		slices.Sort(list)
-		out[h] = slices.Compact(list)
+		out[h] = c.with(drawn[:share], s)
 	}
 	return out
 }

@@ -1,11 +1,6 @@
 package pruners
 
-import (
-	"fmt"
-	"math"
-
-	"refreekv/model"
-)
+import "fmt"
 
 var snapkvInfo = Info{
 	Name:  "snapkv",
@@ -18,60 +13,50 @@ var snapkvInfo = Info{
 	},
 }
 
-// snapkv keeps, per head, the keys with the largest pooled attention of the
-// observation window, plus the window (spec 4.3).
-type snapkv struct {
-	windowed
-	kernel int
-	pool   func(scores []float64, kernel int) []float64
-}
-
+// newSnapKV makes the method that keeps, per head, the keys with the largest
+// pooled attention of the observation window, plus the window (spec 4.3).
 func newSnapKV(o options) (Pruner, error) {
-	s := &snapkv{
-		windowed: windowed{budget: o.float("budget"), window: o.int("window"), heads: o.text("heads"), group: o.text("group")},
-		kernel:   o.int("kernel"), pool: maxPool,
+	w, kernel := newWindowed(o), o.int("kernel")
+	if kernel < 1 || kernel%2 == 0 {
+		return nil, fmt.Errorf("kernel %d is not odd and positive", kernel)
 	}
-	if s.kernel < 1 || s.kernel%2 == 0 {
-		return nil, fmt.Errorf("kernel %d is not odd and positive", s.kernel)
-	}
+	pool := maxPool
 	if o.text("pooling") == "avg" {
-		s.pool = avgPool
+		pool = avgPool
 	}
-	s.recent = recentWindow(s.window)
-	s.score = func(p *model.Prefix, layer, head, end, rows int) []float64 {
-		return s.pool(windowSum(p, layer, head, end, rows), s.kernel)
-	}
-	return s, s.check()
+	w.pool = func(dst, attention []float64, s *scratch) { pool(dst, attention, kernel, s) }
+	return &w, w.check()
 }
 
-func (s *snapkv) Needs() model.Needs { return model.Needs{LastRows: s.window} }
-
-func (s *snapkv) Select(p *model.Prefix) (model.Keep, error) { return s.keep(p) }
-
-// maxPool takes the maximum over kernel neighbours, padding with minus
+// maxPool sets dst to the maximum over kernel neighbours, padding with minus
 // infinity.
-func maxPool(scores []float64, kernel int) []float64 {
-	out := make([]float64, len(scores))
-	for i := range out {
-		best := math.Inf(-1)
-		for _, x := range scores[max(i-kernel/2, 0):min(i+kernel/2+1, len(scores))] {
-			best = max(best, x)
+func maxPool(dst, x []float64, kernel int, s *scratch) {
+	// The queue holds positions whose values fall from its head on: each may yet
+	// become the maximum of a window, and the head is that of the current one.
+	queue, head, half := s.queue[:0], 0, kernel/2
+	next := 0
+	for i := range dst {
+		for ; next < min(i+half+1, len(x)); next++ {
+			for len(queue) > head && x[queue[len(queue)-1]] <= x[next] {
+				queue = queue[:len(queue)-1]
+			}
+			queue = append(queue, int32(next))
 		}
-		out[i] = best
+		for int(queue[head]) < i-half {
+			head++
+		}
+		dst[i] = x[queue[head]]
 	}
-	return out
 }
 
-// avgPool takes the mean over kernel neighbours, counting zeros beyond the
-// ends.
-func avgPool(scores []float64, kernel int) []float64 {
-	out := make([]float64, len(scores))
-	for i := range out {
+// avgPool sets dst to the mean over kernel neighbours, counting zeros beyond
+// the ends.
+func avgPool(dst, x []float64, kernel int, _ *scratch) {
+	for i := range dst {
 		sum := 0.0
-		for _, x := range scores[max(i-kernel/2, 0):min(i+kernel/2+1, len(scores))] {
-			sum += x
+		for _, v := range x[max(i-kernel/2, 0):min(i+kernel/2+1, len(x))] {
+			sum += v
 		}
-		out[i] = sum / float64(kernel)
+		dst[i] = sum / float64(kernel)
 	}
-	return out
 }

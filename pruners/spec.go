@@ -53,8 +53,12 @@ func Parse(text string) (Spec, error) {
 	return spec, nil
 }
 
-// parseValue reads a value by its looks; resolve judges whether it fits.
+// parseValue reads a value by its looks, but text as text; resolve judges
+// whether it fits.
 func parseValue(text string, like any) any {
+	if _, choice := like.(string); choice {
+		return text
+	}
 	if _, list := like.([]int); list {
 		out := []any{}
 		for part := range strings.SplitSeq(text, ",") {
@@ -146,6 +150,7 @@ type options map[string]any
 
 func (o options) float(name string) float64 { return o[name].(float64) }
 func (o options) int(name string) int       { return o[name].(int) }
+func (o options) bool(name string) bool     { return o[name].(bool) }
 func (o options) text(name string) string   { return o[name].(string) }
 func (o options) ints(name string) []int    { return o[name].([]int) }
 
@@ -161,12 +166,12 @@ func (m method) resolve(given map[string]any) (options, error) {
 	for name, value := range m.presets[preset] {
 		out[name] = value
 	}
-	for name, value := range given {
+	for _, name := range slices.Sorted(maps.Keys(given)) {
 		o, err := m.info.option(name)
 		if err != nil {
 			return nil, err
 		}
-		v, err := o.convert(value)
+		v, err := o.convert(given[name])
 		if err != nil {
 			return nil, fmt.Errorf("pruner %s: option %s: %w", m.info.Name, name, err)
 		}
@@ -193,7 +198,7 @@ func (o Option) convert(value any) (any, error) {
 	switch o.Default.(type) {
 	case nil, float64:
 		if isNumber && !math.IsNaN(number) {
-			return number, nil
+			return number + 0, nil // -0 is 0, or equal settings would be written in two ways
 		}
 		return nil, fmt.Errorf("%v is no number", value)
 	case int:
@@ -230,20 +235,27 @@ func toFloat(v any) (float64, bool) {
 	return 0, false
 }
 
+// toInts reads a set of layer numbers, ascending and once each.
 func toInts(value any) (any, error) {
+	var items []any
 	switch v := value.(type) {
 	case []int:
-		return v, nil
-	case []any:
-		out := []int{}
-		for _, item := range v {
-			n, ok := toFloat(item)
-			if !ok || n != math.Trunc(n) || n < 0 || n > 1<<20 {
-				return nil, fmt.Errorf("%v is no layer number", item)
-			}
-			out = append(out, int(n))
+		for _, n := range v {
+			items = append(items, n)
 		}
-		return out, nil
+	case []any:
+		items = v
+	default:
+		return nil, fmt.Errorf("%v is no list of layer numbers", value)
 	}
-	return nil, fmt.Errorf("%v is no list", value)
+	out := []int{}
+	for _, item := range items {
+		n, ok := toFloat(item)
+		if !ok || n != math.Trunc(n) || n < 0 || n > 1<<20 {
+			return nil, fmt.Errorf("%v is no layer number", item)
+		}
+		out = append(out, int(n))
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
 }

@@ -1,31 +1,25 @@
 package pruners
 
-import (
-	"cmp"
-	"fmt"
-	"math"
-	"slices"
+import "math"
 
-	"refreekv/model"
-)
-
-// topK returns the positions of the k largest scores, ascending; ties go to the
-// lower position.
-func topK(scores []float64, k int) []int32 {
+// topK appends the positions of the k largest scores to list, ascending; ties
+// go to the lower position. spare is space for as many scores.
+func topK(list []int32, scores []float64, k int, spare []float64) []int32 {
 	if k >= len(scores) {
-		return allPositions(len(scores))
+		return span(list, 0, len(scores))
 	}
 	if k <= 0 {
-		return nil
+		return list
 	}
-	threshold := kthLargest(slices.Clone(scores), k)
-	above := 0
+	spare = spare[:len(scores)]
+	copy(spare, scores)
+	threshold := kthLargest(spare, k)
+	ties := k
 	for _, s := range scores {
 		if s > threshold {
-			above++
+			ties--
 		}
 	}
-	list, ties := make([]int32, 0, k), k-above
 	for i, s := range scores {
 		if s > threshold {
 			list = append(list, int32(i))
@@ -70,35 +64,46 @@ func kthLargest(a []float64, k int) float64 {
 
 func median3(a, b, c float64) float64 { return max(min(a, b), min(max(a, b), c)) }
 
-// ascending orders positions by score, lowest first; ties go to the lower
-// position.
-func ascending(scores []float64) []int32 {
-	order := allPositions(len(scores))
-	slices.SortStableFunc(order, func(a, b int32) int { return cmp.Compare(scores[a], scores[b]) })
-	return order
-}
-
-// checkFinite refuses attention that is not a number, which would make any
-// choice arbitrary.
-func checkFinite(row []float32, layer, head int) error {
-	sum := float32(0)
-	for _, x := range row {
-		sum += x
-	}
-	if x := float64(sum); math.IsNaN(x) || math.IsInf(x, 0) {
-		return fmt.Errorf("layer %d, head %d: the recorded attention is not finite", layer, head)
-	}
-	return nil
-}
-
-// eachLayer makes a Keep by calling f for every layer.
-func eachLayer(p *model.Prefix, f func(layer int) (model.LayerKeep, error)) (model.Keep, error) {
-	keep := make(model.Keep, p.Shape().Layers)
-	for l := range keep {
-		var err error
-		if keep[l], err = f(l); err != nil {
-			return nil, err
+// rank lists positions by score, lowest first; ties go to the lower position.
+// The result lies in s.order[head].
+func rank(scores []float64, s *scratch, head int) []int32 {
+	n := len(scores)
+	keys, otherKeys := s.keys[0][:n], s.keys[1][:n]
+	order, otherOrder := s.order[head][:n], s.queue[:n]
+	var counts [8][256]int32
+	for i, x := range scores {
+		key := sortKey(x)
+		keys[i], order[i] = key, int32(i)
+		for digit := range counts {
+			counts[digit][key>>(8*digit)&255]++
 		}
 	}
-	return keep, nil
+	// A radix sort from the lowest digit up is stable, which settles ties.
+	for digit := range counts {
+		count := &counts[digit]
+		if count[keys[0]>>(8*digit)&255] == int32(n) {
+			continue
+		}
+		at := int32(0)
+		for v, c := range count {
+			count[v], at = at, at+c
+		}
+		for i, key := range keys {
+			to := &count[key>>(8*digit)&255]
+			otherKeys[*to], otherOrder[*to] = key, order[i]
+			*to++
+		}
+		keys, otherKeys, order, otherOrder = otherKeys, keys, otherOrder, order
+	}
+	copy(s.order[head][:n], order)
+	return s.order[head][:n]
+}
+
+// sortKey maps a number to an integer that sorts the same way.
+func sortKey(x float64) uint64 {
+	bits := math.Float64bits(x + 0) // -0 sorts as 0
+	if bits>>63 == 1 {
+		return ^bits
+	}
+	return bits | 1<<63
 }

@@ -16,14 +16,19 @@ var (
 // windowed keeps, per head, the best-scored older entries and a recent span. It
 // is what H2O and SnapKV have in common (spec 4).
 type windowed struct {
-	budget float64
-	window int
-	heads  string
-	group  string
-	// recent is how many of c entries are kept for being recent.
-	recent func(c int) int
-	// score rates the keys before position end for one query head: [end].
-	score func(p *model.Prefix, layer, head, end, rows int) []float64
+	budget  float64
+	window  int
+	heads   string
+	group   string
+	half    bool // half of the budget is recent, not the window
+	allRows bool // every query scores, not the window's alone
+	// pool turns the attention that each older key received into scores, by way
+	// of a worker's space; nil: as it is.
+	pool func(dst, attention []float64, s *scratch)
+}
+
+func newWindowed(o options) windowed {
+	return windowed{budget: o.float("budget"), window: o.int("window"), heads: o.text("heads"), group: o.text("group")}
 }
 
 func (w *windowed) check() error {
@@ -33,51 +38,81 @@ func (w *windowed) check() error {
 	return checkBudget(w.budget)
 }
 
-// keep selects for a prompt.
-func (w *windowed) keep(p *model.Prefix) (model.Keep, error) {
-	n, s := p.Len(), p.Shape()
+// Needs implements [Pruner].
+func (w *windowed) Needs() model.Needs {
+	if w.allRows {
+		return model.Needs{ColumnSums: true}
+	}
+	return model.Needs{LastRows: w.window}
+}
+
+// Select implements [Pruner].
+func (w *windowed) Select(p *model.Prefix) (model.Keep, error) {
+	if err := checkNeeds(p, w.Needs()); err != nil {
+		return nil, err
+	}
+	n := p.Len()
 	c := capacity(n, w.budget)
 	if c == n {
-		return model.All(s.Layers, n), nil
+		return model.All(p.Shape().Layers, n), nil
 	}
-	rows := w.window
-	if c <= w.window {
-		rows = 1
-	}
-	recent := w.recent(c)
-	return eachLayer(p, func(layer int) (model.LayerKeep, error) {
-		scores := make([][]float64, s.Heads)
-		for h := range scores {
-			if err := checkRecorded(p, layer, h); err != nil {
-				return nil, err
-			}
-			scores[h] = w.score(p, layer, h, n-recent, rows)
-		}
-		if w.heads == "kv" {
-			scores = combine(scores, s.Group(), w.group)
+	rows, recent := w.spans(c)
+	return eachLayer(p, func(layer int, s *scratch) (model.LayerKeep, error) {
+		scores, err := w.score(p, layer, n-recent, rows, s)
+		if err != nil {
+			return nil, err
 		}
 		out := make(model.LayerKeep, len(scores))
 		for h := range out {
-			out[h] = span(topK(scores[h], c-recent), n-recent, n)
+			list := topK(make([]int32, 0, c), scores[h], c-recent, s.spare)
+			out[h] = span(list, n-recent, n)
 		}
 		return out, nil
 	})
 }
 
-// checkRecorded refuses attention that is not a number.
-func checkRecorded(p *model.Prefix, layer, head int) error {
-	if p.Needs().LastRows > 0 {
-		if err := checkFinite(p.Row(layer, head, 0), layer, head); err != nil {
-			return err
-		}
+// spans says, for a budget of c entries, how many last queries score and how
+// many entries stay for being recent. As in the released codes the window is a
+// single token where the budget does not exceed it.
+func (w *windowed) spans(c int) (rows, recent int) {
+	rows = w.window
+	if c <= w.window {
+		rows = 1
 	}
-	if p.Needs().ColumnSums {
-		return checkFinite(p.ColumnSum(layer, head), layer, head)
+	if w.half {
+		return rows, max(c/2, 1)
 	}
-	return nil
+	return rows, rows
 }
 
-// combine joins the scores of the query heads that share a KV head.
+// score rates the keys before position end: [heads or kvHeads][end].
+func (w *windowed) score(p *model.Prefix, layer, end, rows int, s *scratch) ([][]float64, error) {
+	scores := make([][]float64, p.Shape().Heads)
+	for h := range scores {
+		var err error
+		if w.allRows {
+			err = sumColumns(s.total, p, layer, h)
+		} else {
+			err = sumRows(s.total, p, layer, h, rows)
+		}
+		if err != nil {
+			return nil, err
+		}
+		scores[h] = s.scores[h][:end]
+		if w.pool != nil {
+			w.pool(scores[h], s.total[:end], s)
+		} else {
+			copy(scores[h], s.total)
+		}
+	}
+	if w.heads == "kv" {
+		scores = combine(scores, p.Shape().Group(), w.group)
+	}
+	return scores, nil
+}
+
+// combine joins the scores of the query heads that share a KV head, in place of
+// the first one's.
 func combine(scores [][]float64, group int, how string) [][]float64 {
 	out := make([][]float64, len(scores)/group)
 	for kv := range out {
@@ -98,16 +133,4 @@ func combine(scores [][]float64, group int, how string) [][]float64 {
 		}
 	}
 	return out
-}
-
-// windowSum adds up the last rows' attention to the keys before end, oldest row
-// first.
-func windowSum(p *model.Prefix, layer, head, end, rows int) []float64 {
-	scores := make([]float64, end)
-	for back := min(rows, p.Len()) - 1; back >= 0; back-- {
-		for i, a := range p.Row(layer, head, back)[:end] {
-			scores[i] += float64(a)
-		}
-	}
-	return scores
 }
