@@ -23,19 +23,20 @@ func eachTurn(i Info, in []raw) ([]raw, error) {
 		questions, okQ := r.fields["questions"].([]any)
 		answers, okA := r.fields["answers"].([]any)
 		if !ok || !okQ || !okA || len(questions) != len(answers) {
-			return nil, fmt.Errorf("%s: a %s record needs a story and as many questions as answers", r.source, i.Name)
+			return nil, fmt.Errorf("%s: a %s record needs a story and as many questions as answers; fetch the file again", r.source, i.Name)
 		}
-		id, _ := r.fields["id"].(string)
+		id := ownID(r.fields)
 		for turn := range questions {
 			question, okQ := inputText(questions[turn])
 			answer, okA := inputText(answers[turn])
 			if !okQ || !okA {
-				return nil, fmt.Errorf("%s: turn %d has no input_text", r.source, turn+1)
+				return nil, fmt.Errorf("%s, turn %d: question or answer has no input_text; fetch the file again", r.source, turn+1)
 			}
-			out = append(out, raw{
-				fields: map[string]any{"id": fmt.Sprintf("%s-%d", id, turn+1), "story": story, "question": question, "answer": answer},
-				source: fmt.Sprintf("%s, turn %d", r.source, turn+1),
-			})
+			fields := map[string]any{"story": story, "question": question, "answer": answer}
+			if id != "" {
+				fields["id"] = fmt.Sprintf("%s-%d", id, turn+1)
+			}
+			out = append(out, raw{fields, fmt.Sprintf("%s, turn %d", r.source, turn+1)})
 		}
 	}
 	return out, nil

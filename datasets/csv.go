@@ -5,44 +5,74 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"unicode/utf8"
 )
 
-// readCSV reads CSV with a header line; every value is a string.
-func readCSV(in io.Reader, path string, limit int) ([]raw, error) {
-	r := csv.NewReader(in)
+// csv reads CSV with a header line; every value is a string.
+func (in input) csv(l *lines) ([]raw, error) {
+	before := l.number - 1 // blank lines above the header
+	ration := &rationed{l.rest(), int64(in.mostLine), fmt.Errorf("a row is longer than %d MB; is a quote missing?", in.mostLine>>20)}
+	r := csv.NewReader(ration)
 	header, err := r.Read()
 	if err != nil {
-		return nil, fmt.Errorf("%s: neither JSON, Parquet nor CSV with a header: %w", path, err)
+		return nil, fmt.Errorf("%s: neither JSON, Parquet nor CSV with a header (%w)", in.path, plainCSV(err))
 	}
 	if len(header) < 2 {
-		return nil, fmt.Errorf("%s: neither JSON, Parquet nor CSV with several columns", path)
+		return nil, fmt.Errorf("%s: neither JSON, Parquet nor CSV with several columns", in.path)
 	}
-	for i, name := range header {
-		if slices.Contains(header[:i], name) {
-			return nil, fmt.Errorf("%s: column %q stands in the header twice", path, name)
+	seen := make(map[string]bool, len(header))
+	for _, name := range header {
+		if !utf8.ValidString(name) {
+			return nil, fmt.Errorf("%s:%d: the header is no valid UTF-8; convert the file", in.path, before+1)
 		}
+		if seen[name] {
+			return nil, fmt.Errorf("%s:%d: column %.60q stands in the header twice; rename one", in.path, before+1, name)
+		}
+		seen[name] = true
 	}
 	var out []raw
-	for limit == 0 || len(out) < limit {
+	for !in.full(out) {
+		ration.left = int64(in.mostLine)
 		row, err := r.Read()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, in.badRow(err, before, len(header))
 		}
 		line, _ := r.FieldPos(0)
-		source := fmt.Sprintf("%s:%d", path, line)
+		source := fmt.Sprintf("%s:%d", in.path, before+line)
 		fields := make(map[string]any, len(header))
 		for i, name := range header {
 			if !utf8.ValidString(row[i]) {
-				return nil, fmt.Errorf("%s: column %q is no valid UTF-8; convert the file", source, name)
+				return nil, fmt.Errorf("%s: column %.60q is no valid UTF-8; convert the file", source, name)
 			}
 			fields[name] = row[i]
 		}
-		out = append(out, raw{fields, source})
+		if out, err = in.add(out, raw{fields, source}); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
+}
+
+// badRow is the error of a row that cannot be read.
+func (in input) badRow(err error, before, columns int) error {
+	var parse *csv.ParseError
+	switch {
+	case !errors.As(err, &parse):
+		return fmt.Errorf("%s: the file cannot be read on (%w); fetch or make it again", in.path, err)
+	case errors.Is(err, csv.ErrFieldCount):
+		return fmt.Errorf("%s:%d: the row has not as many values as the header (%d); mend the row", in.path, before+parse.StartLine, columns)
+	}
+	return fmt.Errorf("%s:%d: no valid CSV (%w); mend the row that starts at line %d", in.path, before+parse.Line, parse.Err, before+parse.StartLine)
+}
+
+// plainCSV takes the line numbers off an error, since they count from the header.
+func plainCSV(err error) error {
+	var parse *csv.ParseError
+	if errors.As(err, &parse) {
+		return parse.Err
+	}
+	return err
 }

@@ -2,56 +2,79 @@ package datasets
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// options are the settings of a generated set: "length=2000 depth=0.5".
+// options are the settings of a generated set, by name.
 type options map[string]float64
 
-func parseName(name string) (string, options, error) {
-	words := strings.Fields(name)
-	if len(words) == 0 {
-		return "", nil, fmt.Errorf("no data set is named")
-	}
-	if len(words) == 1 {
-		return words[0], nil, nil
-	}
-	o := options{}
-	for _, word := range words[1:] {
-		key, value, ok := strings.Cut(word, "=")
-		x, err := strconv.ParseFloat(value, 64)
-		if !ok || err != nil {
-			// A path may hold blanks.
-			return name, nil, nil
-		}
-		o[key] = x
-	}
-	return words[0], o, nil
+// An option is a setting that a generated set takes: "length=2000".
+type option struct {
+	name        string
+	otherwise   float64 // its value where it is not given
+	least, most float64
+	whole       bool // a whole number
 }
 
-// settings are options over their defaults; unknown names are refused.
-func (o options) settings(set string, defaults options) (options, error) {
-	out := options{}
-	for key, value := range defaults {
-		out[key] = value
+// settings reads "name=value" words over the defaults.
+func (i Info) settings(words []string) (options, error) {
+	out, given := options{}, map[string]bool{}
+	var names []string
+	for _, o := range i.options {
+		out[o.name] = o.otherwise
+		names = append(names, o.name)
 	}
-	for key, value := range o {
-		if _, ok := defaults[key]; !ok {
-			return nil, fmt.Errorf("data set %s has no option %q", set, key)
+	for _, word := range words {
+		name, text, ok := strings.Cut(word, "=")
+		at := slices.IndexFunc(i.options, func(o option) bool { return o.name == name })
+		switch {
+		case !ok:
+			return nil, fmt.Errorf("data set %s: %q is no option; write name=value", i.Name, word)
+		case at < 0:
+			return nil, fmt.Errorf("data set %s has no option %q; it takes %s", i.Name, name, strings.Join(names, ", "))
+		case given[name]:
+			return nil, fmt.Errorf("data set %s: option %s is given twice; leave one out", i.Name, name)
 		}
-		out[key] = value
+		value, err := i.options[at].parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("data set %s: %w", i.Name, err)
+		}
+		out[name], given[name] = value, true
 	}
 	return out, nil
+}
+
+func (o option) parse(text string) (float64, error) {
+	kind := "number"
+	if o.whole {
+		kind = "whole number"
+	}
+	x, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(x >= o.least && x <= o.most) || o.whole && x != math.Trunc(x) {
+		return 0, fmt.Errorf("option %s is %q; want a %s from %.0f to %.0f", o.name, text, kind, o.least, o.most)
+	}
+	return x, nil
 }
 
 // generatedRecords is how many records a generated set holds.
 const generatedRecords = 20
 
-// lengths are the default context lengths of generated records in words, about
-// 1.3 tokens each; they repeat.
+// Options of the generated sets. What is not given varies from record to record,
+// save the seed.
+var (
+	lengthOption = option{"length", 0, 1, 1e6, true} // of the context in words, about 1.3 tokens each
+	depthOption  = option{"depth", -1, 0, 1, false}
+	hopsOption   = option{"hops", 3, 1, 50, true}
+	pairsOption  = option{"pairs", 0, 1, 26 * 26, true}
+	seedOption   = option{"seed", 1, 0, 1 << 53, true}
+)
+
+// lengths are the context lengths of generated records where none is asked for;
+// they repeat.
 var lengths = []int{600, 1200, 1800, 2400, 2800}
 
 func length(o options, i int) int {
@@ -83,10 +106,6 @@ func record(set string, i int, context, input string, answers ...string) raw {
 // needle hides a sentence at a depth of a long text and asks for its number
 // (after the needle-in-a-haystack test).
 func needle(o options) ([]raw, error) {
-	o, err := o.settings("needle", options{"length": 0, "depth": -1, "seed": 1})
-	if err != nil {
-		return nil, err
-	}
 	depths := []float64{0.5, 0.1, 0.9, 0.3, 0.7}
 	var out []raw
 	for i := range generatedRecords {
@@ -108,27 +127,36 @@ func needle(o options) ([]raw, error) {
 
 // keyValues lists made-up keys with numbers and asks for one.
 func keyValues(o options) ([]raw, error) {
-	o, err := o.settings("kv_retrieval", options{"length": 0, "seed": 1})
-	if err != nil {
-		return nil, err
-	}
 	var out []raw
 	for i := range generatedRecords {
 		rng := newRand(o["seed"], i)
-		// A line is worth about eight words: its digits are a token each.
-		count := max(length(o, i)/8, 2)
+		// A line is worth about eleven words: its digits are a token each.
+		count := max(length(o, i)/11, 2)
+		// Keys and values are drawn until they are new, so there must be plenty;
+		// a value has more digits than a key, so that it stands nowhere else.
+		numbers, least := 100, 1000
+		for len(adjectives)*len(nouns)*numbers < 2*count {
+			numbers *= 10
+		}
+		for 9*least < 4*count {
+			least *= 10
+		}
 		seen := map[string]bool{}
-		var keys, lines []string
-		var values []string
-		for len(keys) < count {
-			key := pick(rng, adjectives) + "-" + pick(rng, nouns) + "-" + strconv.Itoa(rng.IntN(100))
-			if seen[key] {
-				continue
+		fresh := func(draw func() string) string {
+			for {
+				if s := draw(); !seen[s] {
+					seen[s] = true
+					return s
+				}
 			}
-			seen[key] = true
-			keys = append(keys, key)
-			values = append(values, strconv.Itoa(1000+rng.IntN(9000)))
-			lines = append(lines, key+": "+values[len(values)-1])
+		}
+		var keys, values, lines []string
+		for len(keys) < count {
+			key := fresh(func() string {
+				return pick(rng, adjectives) + "-" + pick(rng, nouns) + "-" + strconv.Itoa(rng.IntN(numbers))
+			})
+			value := fresh(func() string { return strconv.Itoa(least + rng.IntN(9*least)) })
+			keys, values, lines = append(keys, key), append(values, value), append(lines, key+": "+value)
 		}
 		ask := rng.IntN(count)
 		out = append(out, record("kv_retrieval", i, strings.Join(lines, "\n"), keys[ask], values[ask]))
@@ -136,21 +164,24 @@ func keyValues(o options) ([]raw, error) {
 	return out, nil
 }
 
+// variablesQuestion holds the words of the question on variables, as its task
+// puts it.
+const variablesQuestion = "which variables hold the value, directly or by way of other variables; answer with their names only"
+
 // variables scatters a chain of assignments over a long text and asks which
 // variables hold the first one's value (after RULER, arXiv 2404.06654).
 func variables(o options) ([]raw, error) {
-	o, err := o.settings("variable_tracking", options{"length": 0, "hops": 3, "seed": 1})
-	if err != nil {
-		return nil, err
-	}
 	var out []raw
 	for i := range generatedRecords {
 		rng := newRand(o["seed"], i)
 		sentences := hay(rng, length(o, i))
+		// The metric ignores case: a name that a word of the text holds would be
+		// found where it is not meant.
+		words := strings.ToUpper(strings.Join(sentences, " ") + " " + variablesQuestion)
 		var names []string
-		for len(names) <= max(int(o["hops"]), 1) {
+		for len(names) <= int(o["hops"]) {
 			name := string([]byte{byte('A' + rng.IntN(26)), byte('A' + rng.IntN(26)), byte('A' + rng.IntN(26))})
-			if !slices.Contains(names, name) {
+			if !slices.Contains(names, name) && !strings.Contains(words, name) {
 				names = append(names, name)
 			}
 		}
@@ -181,10 +212,6 @@ func scatter(rng *rand.Rand, text, insert []string) []string {
 // recall is the task that the tiny test models are trained on: pairs of a
 // two-letter key and a two-digit value, then a key.
 func recall(o options) ([]raw, error) {
-	o, err := o.settings("recall", options{"pairs": 0, "seed": 1})
-	if err != nil {
-		return nil, err
-	}
 	counts := []int{8, 16, 24, 32, 48, 64}
 	var out []raw
 	for i := range 4 * generatedRecords {
@@ -193,7 +220,6 @@ func recall(o options) ([]raw, error) {
 		if count <= 0 {
 			count = counts[i%len(counts)]
 		}
-		count = min(count, 26*26)
 		var keys, pairs []string
 		for _, k := range rng.Perm(26 * 26)[:count] {
 			key := string([]byte{byte('a' + k/26), byte('a' + k%26)})

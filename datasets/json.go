@@ -1,101 +1,34 @@
 package datasets
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
-// mostLine bounds one line or JSON value.
-const mostLine = 128 << 20
-
-// lines reads a text line by line, after a byte-order mark, and can hand on
-// the rest of it unread.
-type lines struct {
-	in     *bufio.Reader
-	number int
-	begun  []byte // a line read ahead
-	peeked bool
-	end    bool
-}
-
-func newLines(in io.Reader) *lines {
-	b := bufio.NewReaderSize(in, 1<<20)
-	if mark, _ := b.Peek(3); bytes.Equal(mark, []byte("\xef\xbb\xbf")) {
-		b.Discard(3)
-	}
-	return &lines{in: b}
-}
-
-// peek returns the first line that is not blank, without consuming it.
-func (l *lines) peek() ([]byte, error) {
-	for {
-		line, err := l.read()
-		if err != nil {
-			return nil, err
-		}
-		if l.end && len(line) == 0 || len(bytes.TrimSpace(line)) > 0 {
-			l.begun, l.peeked = line, true
-			return bytes.TrimSpace(line), nil
-		}
-	}
-}
-
-// rest is everything from the peeked line on.
-func (l *lines) rest() io.Reader { return io.MultiReader(bytes.NewReader(l.begun), l.in) }
-
-// next returns the next line; done when there is none.
-func (l *lines) next() (line []byte, done bool, err error) {
-	if l.peeked {
-		l.peeked = false
-		return l.begun, false, nil
-	}
-	if l.end {
-		return nil, true, nil
-	}
-	line, err = l.read()
-	return line, l.end && len(line) == 0, err
-}
-
-// read reads one line, newline included.
-func (l *lines) read() ([]byte, error) {
-	l.number++
-	var line []byte
-	for {
-		part, err := l.in.ReadSlice('\n')
-		line = append(line, part...)
-		switch {
-		case err == nil:
-			return line, nil
-		case errors.Is(err, io.EOF):
-			l.end = true
-			return line, nil
-		case !errors.Is(err, bufio.ErrBufferFull):
-			return nil, err
-		case len(line) > mostLine:
-			return nil, fmt.Errorf("line %d is longer than %d MB; a record should be a line of its own", l.number, mostLine>>20)
-		}
-	}
-}
-
-// wholeObject reports whether a line is a JSON object by itself.
-func wholeObject(line []byte) bool {
+// wholeObject tells whether a line is a JSON object by itself, and whether that
+// has a list of objects under "data", as a JSON document has.
+func wholeObject(line []byte) (data, whole bool) {
 	var object map[string]json.RawMessage
-	return json.Unmarshal(line, &object) == nil
+	if json.Unmarshal(line, &object) != nil {
+		return false, false
+	}
+	var list []map[string]json.RawMessage
+	return json.Unmarshal(object["data"], &list) == nil && list != nil, true
 }
 
-// readLines reads JSON Lines.
-func readLines(l *lines, path string, limit int) ([]raw, error) {
+// lines reads JSON Lines.
+func (in input) lines(l *lines) ([]raw, error) {
 	var out []raw
-	for limit == 0 || len(out) < limit {
+	for !in.full(out) {
 		line, done, err := l.next()
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, in.broken(l, err)
 		}
 		if done {
 			break
@@ -104,69 +37,86 @@ func readLines(l *lines, path string, limit int) ([]raw, error) {
 		if len(line) == 0 {
 			continue
 		}
-		source := fmt.Sprintf("%s:%d", path, l.number)
+		source := fmt.Sprintf("%s:%d", in.path, l.number)
 		if !utf8.Valid(line) {
 			return nil, fmt.Errorf("%s: the line is no valid UTF-8; convert the file", source)
 		}
-		value, err := decodeJSON(json.NewDecoder(bytes.NewReader(line)))
+		value, err := decodeJSON(line)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", source, err)
+			return nil, fmt.Errorf("%s: no valid JSON (%w); mend the line", source, err)
 		}
 		fields, ok := value.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("%s: a record must be a JSON object", source)
+			return nil, fmt.Errorf("%s: the line is no JSON object; a record must be one", source)
 		}
-		out = append(out, raw{fields, source})
+		if out, err = in.add(out, raw{fields, source}); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }
 
-// readJSON reads one JSON document: an array of records, or an object with the
+// json reads one JSON document: an array of records, or an object with the
 // records under "data".
-func readJSON(in io.Reader, path string, limit int) ([]raw, error) {
-	text, err := io.ReadAll(io.LimitReader(in, mostLine+1))
+func (in input) json(l *lines) ([]raw, error) {
+	before := l.number - 1
+	text, err := io.ReadAll(&rationed{l.rest(), int64(in.mostLine), fmt.Errorf("it is longer than %d MB; use JSON Lines", in.mostLine>>20)})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if len(text) > mostLine {
-		return nil, fmt.Errorf("%s is longer than %d MB; use JSON Lines", path, mostLine>>20)
+		return nil, fmt.Errorf("%s: the document cannot be read (%w)", in.path, err)
 	}
 	if !utf8.Valid(text) {
-		return nil, fmt.Errorf("%s is no valid UTF-8; convert the file", path)
+		return nil, fmt.Errorf("%s is no valid UTF-8; convert the file", in.path)
 	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	value, err := decodeJSON(d)
+	value, err := decodeJSON(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		line := 1 + before + bytes.Count(text[:errorOffset(err, len(text))], []byte("\n"))
+		return nil, fmt.Errorf("%s:%d: no valid JSON (%w); mend it or fetch it again", in.path, line, err)
 	}
 	if object, ok := value.(map[string]any); ok {
 		value = object["data"]
 	}
 	list, ok := value.([]any)
 	if !ok {
-		return nil, fmt.Errorf("%s: neither a list of records nor an object with the records under \"data\"", path)
+		return nil, fmt.Errorf("%s: neither a list of records nor an object with the records under \"data\", nor JSON Lines with a record a line", in.path)
 	}
 	var out []raw
 	for i, item := range list {
-		if limit > 0 && i == limit {
+		if in.full(out) {
 			break
 		}
+		source := fmt.Sprintf("%s#%d", in.path, i)
 		fields, ok := item.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("%s: record %d is no JSON object", path, i)
+			return nil, fmt.Errorf("%s: the item is no JSON object; a record must be one", source)
 		}
-		out = append(out, raw{fields, fmt.Sprintf("%s#%d", path, i)})
+		if out, err = in.add(out, raw{fields, source}); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }
 
-// decodeJSON decodes one value; numbers written as integers become int64,
-// others float64.
-func decodeJSON(d *json.Decoder) (any, error) {
+// errorOffset is where in the text a JSON error stands.
+func errorOffset(err error, size int) int {
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return min(max(int(syntax.Offset)-1, 0), size)
+	}
+	return 0
+}
+
+// decodeJSON decodes a text that is one value; numbers written as integers
+// become int64, others float64, and what neither can hold stays a json.Number.
+func decodeJSON(text []byte) (any, error) {
+	var whole json.RawMessage
+	if err := json.Unmarshal(text, &whole); err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	var v any
 	if err := d.Decode(&v); err != nil {
-		return nil, fmt.Errorf("no valid JSON: %w", err)
+		return nil, err
 	}
 	return numbers(v), nil
 }
@@ -177,9 +127,12 @@ func numbers(v any) any {
 		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
 			return n
 		}
+		if !strings.ContainsAny(v.String(), ".eE") {
+			return v
+		}
 		x, err := v.Float64()
 		if err != nil {
-			return v.String()
+			return v
 		}
 		return x
 	case []any:

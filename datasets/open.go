@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"refreekv/model/hub"
@@ -17,50 +18,57 @@ var samples embed.FS
 
 // Options say where to look for a data set and how much of it to read.
 type Options struct {
-	Dir      string       // looked in first; empty: $REFREEKV_DATA
+	Dir      string       // looked in first, then $REFREEKV_DATA
 	Limit    int          // read only the first records; 0: all
 	Progress hub.Progress // told about downloads; may be nil
 }
 
 // Open reads a data set: a registry name, with options for the generated ones
 // ("needle length=2000 depth=0.5"), or the path of a file. Named sets are looked
-// for in Options.Dir or $REFREEKV_DATA, then in the cache.
+// for in Options.Dir, in $REFREEKV_DATA, then in the cache.
 func Open(ctx context.Context, name string, o Options) ([]Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	base, settings, err := parseName(name)
-	if err != nil {
-		return nil, err
+	if o.Limit < 0 {
+		return nil, fmt.Errorf("data set %s: cannot read %d records; give a number of records, or 0 for all", name, o.Limit)
 	}
-	info, err := find(base)
+	words := strings.Fields(name)
+	if len(words) == 0 {
+		return nil, errors.New("no data set is named; refreekv list datasets shows what there is")
+	}
+	info, err := find(words[0])
 	if err != nil {
-		if _, statErr := os.Stat(name); statErr == nil {
-			records, err := readFile(name, o.Limit)
-			return finish(name, records, o.Limit, err)
+		if _, statErr := os.Stat(name); statErr != nil {
+			return nil, err
 		}
-		return nil, err
+		records, err := readFile(name, o.Limit)
+		return finish(name, records, o.Limit, err)
 	}
-	if info.generate == nil && len(settings) > 0 {
-		return nil, fmt.Errorf("data set %s takes no options; generated sets do", base)
+	if info.generate == nil && len(words) > 1 {
+		return nil, fmt.Errorf("data set %s takes no options, but %q was given; generated sets do", info.Name, words[1])
 	}
-	records, err := info.read(settings, o)
-	return finish(base, records, o.Limit, err)
+	records, err := info.read(words[1:], o)
+	return finish(info.Name, records, o.Limit, err)
 }
 
 // read reads the raw records of a set; adapted ones are read whole, since an
 // adapter may split or drop records.
-func (i Info) read(settings options, o Options) ([]raw, error) {
+func (i Info) read(settings []string, o Options) ([]raw, error) {
 	switch {
 	case i.generate != nil:
-		return i.generate(settings)
+		chosen, err := i.settings(settings)
+		if err != nil {
+			return nil, err
+		}
+		return i.generate(chosen)
 	case i.embedded != "":
 		f, err := samples.Open("samples/" + i.embedded)
 		if err != nil {
 			return nil, fmt.Errorf("reading samples: %w", err)
 		}
 		defer f.Close()
-		return readText(f, i.embedded, o.Limit)
+		return newInput(i.embedded, o.Limit).text(f)
 	}
 	path, err := i.locate(o.Dir)
 	if err != nil {
@@ -90,23 +98,32 @@ func (i Info) readPath(path string, limit int) ([]raw, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading records: %w", err)
 	}
-	return readZip(f, info.Size(), path, i.Files[0], limit)
+	return newInput(path, limit).zip(f, info.Size(), i.Files[0])
 }
 
-// locate finds a set's file in the data folder or the cache.
+// locate finds a set's file in a data folder or the cache.
 func (i Info) locate(dir string) (string, error) {
-	if dir == "" {
-		dir = os.Getenv("REFREEKV_DATA")
+	names := i.Files
+	if archive := i.archive(); archive != "" {
+		names = append(slices.Clone(names), archive)
 	}
-	if dir != "" {
-		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return "", fmt.Errorf("the data folder %s is no folder that can be read", dir)
+	looked := ""
+	for _, dir := range []string{dir, os.Getenv("REFREEKV_DATA")} {
+		if dir == "" || looked == dir {
+			continue
 		}
-		for _, name := range append(i.Files, i.archive()) {
-			if path := filepath.Join(dir, name); name != "" && exists(path) {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return "", fmt.Errorf("data set %s: the data folder %s is no folder that can be read; mend --data or $REFREEKV_DATA", i.Name, dir)
+		}
+		for _, name := range names {
+			if path := filepath.Join(dir, name); exists(path) {
 				return path, nil
 			}
 		}
+		if looked != "" {
+			looked += " nor in "
+		}
+		looked += dir
 	}
 	cached, err := i.cachePath()
 	if err != nil {
@@ -115,12 +132,10 @@ func (i Info) locate(dir string) (string, error) {
 	if exists(cached) {
 		return cached, nil
 	}
-	looked := "the cache " + cached
-	if dir != "" {
-		looked = fmt.Sprintf("%s (as %s) nor in %s", dir, strings.Join(i.Files, " or "), looked)
-		return "", fmt.Errorf("data set %s is neither in %s; fetch it with: refreekv pull dataset %s", i.Name, looked, i.Name)
+	if looked == "" {
+		return "", fmt.Errorf("data set %s is not in the cache (%s); give a folder that holds %s with --data or $REFREEKV_DATA, or fetch it with: refreekv pull dataset %s", i.Name, cached, i.Files[0], i.Name)
 	}
-	return "", fmt.Errorf("data set %s is not in %s; give a folder that holds %s with --data or $REFREEKV_DATA, or fetch it with: refreekv pull dataset %s", i.Name, looked, i.Files[0], i.Name)
+	return "", fmt.Errorf("data set %s is neither in %s (as %s) nor in the cache (%s); fetch it with: refreekv pull dataset %s", i.Name, looked, strings.Join(names, " or "), cached, i.Name)
 }
 
 func exists(path string) bool {
@@ -157,17 +172,32 @@ func Pull(ctx context.Context, name string, p hub.Progress) (string, Info, error
 	if err != nil {
 		return "", Info{}, err
 	}
-	if info.URL == "" {
-		return "", info, fmt.Errorf("data set %s comes with the program, there is nothing to fetch", name)
+	path, err := info.pull(ctx, p)
+	return path, info, err
+}
+
+func (i Info) pull(ctx context.Context, p hub.Progress) (string, error) {
+	if i.URL == "" {
+		return "", fmt.Errorf("data set %s comes with the program, there is nothing to fetch", i.Name)
 	}
-	path, err := info.cachePath()
+	path, err := i.cachePath()
 	if err != nil {
-		return "", info, err
+		return "", err
 	}
-	if err := hub.Fetch(ctx, hub.Download{URL: info.URL, Path: path, Label: name}, p); err != nil {
-		return "", info, fmt.Errorf("%w; fetch it by hand and put it at %s, or give a folder that holds %s with --data", err, path, info.Files[0])
+	if err := hub.Fetch(ctx, hub.Download{URL: i.source(), Path: path, Label: i.Name}, p); err != nil {
+		return "", fmt.Errorf("data set %s: %w; fetch it by hand and put it at %s, or give a folder that holds %s with --data", i.Name, err, path, i.Files[0])
 	}
-	return path, info, nil
+	return path, nil
+}
+
+// source is the URL to fetch from: files of the Hugging Face hub come from
+// $HF_ENDPOINT where that names a mirror.
+func (i Info) source() string {
+	const hubURL = "https://huggingface.co/"
+	if mirror := os.Getenv("HF_ENDPOINT"); mirror != "" && strings.HasPrefix(i.URL, hubURL) {
+		return strings.TrimRight(mirror, "/") + "/" + strings.TrimPrefix(i.URL, hubURL)
+	}
+	return i.URL
 }
 
 func find(name string) (Info, error) {
@@ -190,17 +220,17 @@ func finish(name string, records []raw, limit int, err error) ([]Record, error) 
 		records = records[:limit]
 	}
 	if len(records) == 0 {
-		return nil, fmt.Errorf("data set %s holds no record", name)
+		return nil, fmt.Errorf("data set %s holds no record; name a file that does", name)
 	}
 	out := make([]Record, len(records))
 	seen := map[string]string{}
 	for i, r := range records {
 		id := ownID(r.fields)
 		if id == "" {
-			id = fmt.Sprintf("%s:%d", filepath.Base(strings.Fields(name)[0]), i)
+			id = fmt.Sprintf("%s:%d", filepath.Base(name), i)
 		}
 		if before, twice := seen[id]; twice {
-			return nil, errors.New(r.source + ": record id " + id + " stands already in " + before + "; ids must differ")
+			return nil, fmt.Errorf("%s: record id %q stands already in %s; ids must differ", r.source, id, before)
 		}
 		seen[id] = r.source
 		out[i] = Record{ID: id, Index: i, Source: r.source, Fields: r.fields}

@@ -6,5 +6,5 @@ type Record struct {
 	ID     string         // the file's own id (_id, id, …), else "<file>:<index>"
 	Index  int            // 0-based position in the data set
 	Source string         // file and line (or row), for error messages
-	Fields map[string]any // decoded values: string, float64/int64, bool, nil, []any, map[string]any
+	Fields map[string]any // decoded values: string, int64, float64 (json.Number where neither fits), bool, nil, []any, map[string]any
 }

@@ -1,5 +1,10 @@
 package datasets
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Info is a row of the registry.
 type Info struct {
 	Name    string
@@ -14,6 +19,7 @@ type Info struct {
 	adapt    func(Info, []raw) ([]raw, error) // reshapes records; nil: as they are
 	embedded string                           // file below samples/
 	generate func(options) ([]raw, error)     // makes the records
+	options  []option                         // of generated sets
 }
 
 const longBenchURL = "https://huggingface.co/datasets/THUDM/LongBench/resolve/main/data.zip"
@@ -30,8 +36,13 @@ func sample(name, about string) Info {
 	return Info{Name: name, About: "written for this program: " + about, Licence: "as the program", embedded: name + ".jsonl"}
 }
 
-func generated(name, about string, make func(options) ([]raw, error)) Info {
-	return Info{Name: name, About: "generated from a seed: " + about, Licence: "as the program", generate: make}
+func generated(name, about string, make func(options) ([]raw, error), takes ...option) Info {
+	var names []string
+	for _, o := range takes {
+		names = append(names, o.name)
+	}
+	about = fmt.Sprintf("generated from a seed: %s; options %s", about, strings.Join(names, ", "))
+	return Info{Name: name, About: about, Licence: "as the program", generate: make, options: takes}
 }
 
 var registry = []Info{
@@ -40,10 +51,10 @@ var registry = []Info{
 	sample("sample_summary", "reports to summarise"),
 	sample("sample_math", "word problems"),
 	sample("sample_code", "code to continue by a line"),
-	generated("needle", "a sentence hidden in a long text; options length, depth, seed", needle),
-	generated("kv_retrieval", "one of many key-value pairs; options length, seed", keyValues),
-	generated("variable_tracking", "a chain of assignments in a long text; options length, hops, seed", variables),
-	generated("recall", "associative recall for the tiny test models; options pairs, seed", recall),
+	generated("needle", "a sentence hidden in a long text", needle, lengthOption, depthOption, seedOption),
+	generated("kv_retrieval", "one of many key-value pairs", keyValues, lengthOption, seedOption),
+	generated("variable_tracking", "a chain of assignments in a long text", variables, lengthOption, hopsOption, seedOption),
+	generated("recall", "associative recall for the tiny test models", recall, pairsOption, seedOption),
 	{Name: "gsm8k", About: "grade-school word problems (test)", Licence: "MIT", Files: []string{"gsm8k.jsonl", "test.jsonl"},
 		URL: "https://raw.githubusercontent.com/openai/grade-school-math/master/grade_school_math/data/test.jsonl"},
 	{Name: "theoremqa", About: "university-level questions, those without a picture", Licence: "MIT", Files: []string{"theoremqa.json", "theoremqa_test.json"}, adapt: withoutPictures,

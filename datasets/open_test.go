@@ -1,0 +1,232 @@
+package datasets
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// place writes a file of one record that says where it stands.
+func place(t *testing.T, path string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, fmt.Appendf(nil, "{\"at\":%q}\n", path), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A set is taken from Options.Dir, else $REFREEKV_DATA, else the cache.
+func TestLookupOrder(t *testing.T) {
+	dir, env, cache := t.TempDir(), t.TempDir(), t.TempDir()
+	t.Setenv("REFREEKV_DATA", env)
+	t.Setenv("REFREEKV_CACHE", cache)
+	// From the last place to the first: each is preferred to those before it.
+	for _, path := range []string{
+		filepath.Join(cache, "datasets", "gsm8k", "test.jsonl"),
+		filepath.Join(env, "test.jsonl"),
+		filepath.Join(env, "gsm8k.jsonl"),
+		filepath.Join(dir, "test.jsonl"),
+		filepath.Join(dir, "gsm8k.jsonl"),
+	} {
+		place(t, path)
+		got, err := Open(t.Context(), "gsm8k", Options{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got[0].Fields["at"] != path {
+			t.Errorf("read %s, want %s", got[0].Fields["at"], path)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, "gsm8k.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "gsm8k.jsonl"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Open(t.Context(), "gsm8k", Options{Dir: dir})
+	if err != nil || got[0].Source != filepath.Join(dir, "test.jsonl")+":1" {
+		t.Errorf("a folder of the file's name hides the file: %v, %v", got, err)
+	}
+	// LongBench's archive, in the folder and in the cache.
+	if err := os.MkdirAll(filepath.Join(cache, "datasets", "longbench"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, where := range []string{filepath.Join(cache, "datasets", "longbench"), dir} {
+		path := filepath.Join(where, "data.zip")
+		if err := os.WriteFile(path, zipped(t, "data/lcc.jsonl", twoLines), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Open(t.Context(), "lcc", Options{Dir: dir})
+		if err != nil || got[0].Source != path+"/data/lcc.jsonl:1" {
+			t.Errorf("%s: %v, %v", path, got, err)
+		}
+	}
+}
+
+func TestNotFound(t *testing.T) {
+	dir, env, cache := t.TempDir(), t.TempDir(), t.TempDir()
+	t.Setenv("REFREEKV_CACHE", cache)
+	cached := filepath.Join(cache, "datasets", "gsm8k", "test.jsonl")
+	for _, c := range []struct{ dir, env, want string }{
+		{"", "", "data set gsm8k is not in the cache (" + cached + "); give a folder that holds gsm8k.jsonl with --data or $REFREEKV_DATA, or fetch it with: refreekv pull dataset gsm8k"},
+		{dir, "", "data set gsm8k is neither in " + dir + " (as gsm8k.jsonl or test.jsonl) nor in the cache (" + cached + "); fetch it with: refreekv pull dataset gsm8k"},
+		{"", env, "data set gsm8k is neither in " + env + " (as gsm8k.jsonl or test.jsonl) nor in the cache (" + cached + "); fetch it with: refreekv pull dataset gsm8k"},
+		{dir, dir, "data set gsm8k is neither in " + dir + " (as gsm8k.jsonl or test.jsonl) nor in the cache (" + cached + "); fetch it with: refreekv pull dataset gsm8k"},
+		{dir, env, "data set gsm8k is neither in " + dir + " nor in " + env + " (as gsm8k.jsonl or test.jsonl) nor in the cache (" + cached + "); fetch it with: refreekv pull dataset gsm8k"},
+		{dir + "/none", "", "data set gsm8k: the data folder " + dir + "/none is no folder that can be read; mend --data or $REFREEKV_DATA"},
+	} {
+		t.Setenv("REFREEKV_DATA", c.env)
+		_, err := Open(t.Context(), "gsm8k", Options{Dir: c.dir})
+		if err == nil {
+			t.Fatal("found")
+		}
+		if diff := cmp.Diff(c.want, err.Error()); diff != "" {
+			t.Errorf("(-want +got) %s", diff)
+		}
+	}
+	t.Setenv("REFREEKV_DATA", dir)
+	_, err := Open(t.Context(), "qasper", Options{})
+	wantError(t, err, "qasper.jsonl or qasper.parquet or data/qasper.jsonl or data.zip", "refreekv pull dataset qasper")
+}
+
+func TestOpenErrors(t *testing.T) {
+	t.Setenv("REFREEKV_DATA", "")
+	t.Setenv("REFREEKV_CACHE", t.TempDir())
+	for _, c := range []struct {
+		name  string
+		limit int
+		want  string
+	}{
+		{"", 0, "no data set is named; refreekv list datasets shows what there is"},
+		{" \t", 0, "no data set is named"},
+		{"gsm9k", 0, `no data set "gsm9k": it is neither a file nor one of sample_qa, `},
+		{"dir/none.jsonl", 0, `no data set "dir/none.jsonl": it is neither a file nor one of sample_qa, `},
+		{"gsm8k", -1, "data set gsm8k: cannot read -1 records; give a number of records, or 0 for all"},
+		{"gsm8k length=3", 0, `data set gsm8k takes no options, but "length=3" was given; generated sets do`},
+		{"sample_qa x", 0, `data set sample_qa takes no options, but "x" was given; generated sets do`},
+	} {
+		_, err := Open(t.Context(), c.name, Options{Limit: c.limit})
+		wantError(t, err, c.want)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Open(ctx, "needle", Options{}); err != context.Canceled {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func TestPull(t *testing.T) {
+	cache := t.TempDir()
+	t.Setenv("REFREEKV_DATA", "")
+	t.Setenv("REFREEKV_CACHE", cache)
+	var requests atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		switch r.URL.Path {
+		case "/datasets/THUDM/LongBench/resolve/main/data.zip":
+			w.Write(zipped(t, "data/qasper.jsonl", twoLines, "data/lcc.jsonl", twoLines))
+		case "/test.jsonl":
+			w.Write([]byte(twoLines))
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	defer server.Close()
+
+	// A file of its own.
+	gsm8k, err := find("gsm8k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gsm8k.URL = server.URL + "/test.jsonl"
+	var told []string
+	path, err := gsm8k.pull(t.Context(), func(label string, done, total int64) { told = append(told, fmt.Sprint(label, " ", done, "/", total)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Join(cache, "datasets", "gsm8k", "test.jsonl"); path != want {
+		t.Errorf("fetched to %s, want %s", path, want)
+	}
+	if len(told) == 0 || told[len(told)-1] != fmt.Sprintf("gsm8k %d/%d", len(twoLines), len(twoLines)) {
+		t.Errorf("progress %q", told)
+	}
+	if got, err := Open(t.Context(), "gsm8k", Options{}); err != nil || len(got) != 2 || got[0].Source != path+":1" {
+		t.Errorf("opened %v, %v", got, err)
+	}
+
+	// LongBench's archive, by way of a mirror of the hub; it is fetched once for
+	// all its sets.
+	t.Setenv("HF_ENDPOINT", server.URL+"/")
+	before := requests.Load()
+	for _, name := range []string{"qasper", "lcc", "qasper"} {
+		path, info, err := Pull(t.Context(), name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := filepath.Join(cache, "datasets", "longbench", "data.zip"); path != want || info.Name != name || info.Licence == "" {
+			t.Errorf("fetched %+v to %s, want %s", info, path, want)
+		}
+		if got, err := Open(t.Context(), name, Options{}); err != nil || len(got) != 2 {
+			t.Errorf("opened %v, %v", got, err)
+		}
+	}
+	if n := requests.Load() - before; n != 1 {
+		t.Errorf("%d requests for one archive", n)
+	}
+
+	// What cannot be fetched.
+	gone := Info{Name: "gone", URL: server.URL + "/gone.jsonl", Files: []string{"gone.jsonl", "g.jsonl"}}
+	_, err = gone.pull(t.Context(), nil)
+	wantError(t, err, "data set gone: fetching "+gone.URL, "404", "; fetch it by hand and put it at "+filepath.Join(cache, "datasets", "gone", "gone.jsonl")+", or give a folder that holds gone.jsonl with --data")
+	if _, err := os.Stat(filepath.Join(cache, "datasets", "gone", "gone.jsonl")); err == nil {
+		t.Error("an error page was kept as data")
+	}
+	for _, name := range []string{"needle", "sample_qa"} {
+		_, _, err = Pull(t.Context(), name, nil)
+		wantError(t, err, "data set "+name+" comes with the program, there is nothing to fetch")
+	}
+	_, _, err = Pull(t.Context(), "gsm9k", nil)
+	wantError(t, err, `no data set "gsm9k"`)
+}
+
+func TestRegistry(t *testing.T) {
+	seen := map[string]bool{}
+	for _, i := range List() {
+		if seen[i.Name] || i.Name == "" || i.About == "" || i.Licence == "" || strings.ContainsAny(i.Name, " =/") {
+			t.Errorf("%+v", i)
+		}
+		seen[i.Name] = true
+		ways := 0
+		for _, way := range []bool{i.URL != "", i.embedded != "", i.generate != nil} {
+			if way {
+				ways++
+			}
+		}
+		if ways != 1 {
+			t.Errorf("%s: there are %d ways to get it", i.Name, ways)
+		}
+		if i.URL != "" && (!strings.HasPrefix(i.URL, "https://") || len(i.Files) == 0) {
+			t.Errorf("%s: %s as %s", i.Name, i.URL, i.Files)
+		}
+		for _, o := range i.options {
+			if !strings.Contains(i.About, o.name) {
+				t.Errorf("%s: About does not name option %s: %s", i.Name, o.name, i.About)
+			}
+		}
+	}
+	all := List()
+	all[0].Name = "changed"
+	if List()[0].Name == "changed" {
+		t.Error("List hands out the registry itself")
+	}
+}

@@ -1,0 +1,103 @@
+"""Makes the Parquet files of this folder and what stands in them, with pyarrow.
+
+    python make_parquet.py
+
+Texts are our own. Run with Python 3.11 and pyarrow 26.0.1. *.parquet are laid out
+as Hugging Face lays data sets out; expected.json holds, per file, the records that
+pyarrow itself reads from it.
+"""
+import decimal
+import json
+import pathlib
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+HERE = pathlib.Path(__file__).parent
+
+COLOURS = ["red", "green", "blue"]
+
+
+def longbench(n):
+    """Records with LongBench's columns: repeated values, a list, nulls, an empty list."""
+    return [{
+        "_id": f"p{i}",
+        "input": "" if i == 2 else f"Which colour has the cart number {i}?",
+        "context": f"The cart number {i} is {COLOURS[i % 3]}. " + "It stands beside the mill, déjà vu, 車輪 🛞. " * (i % 4),
+        "answers": [COLOURS[i % 3], COLOURS[i % 3].upper()] if i % 4 else [f"only {i}"],
+        "length": 10 + i,
+        "dataset": "carts",
+        "language": "en" if i % 5 else None,
+        "all_classes": None if i % 3 == 0 else [] if i % 3 == 1 else list(COLOURS),
+    } for i in range(n)]
+
+
+LONGBENCH = pa.schema([
+    ("_id", pa.string()), ("input", pa.string()), ("context", pa.large_string()), ("answers", pa.list_(pa.string())),
+    ("length", pa.int32()), ("dataset", pa.dictionary(pa.int32(), pa.string())), ("language", pa.string()),
+    ("all_classes", pa.list_(pa.string())),
+])
+
+# One column per kind of value that a data set may hold.
+KINDS = pa.schema([
+    ("id", pa.int64()), ("flag", pa.bool_()), ("small", pa.int8()), ("unsigned", pa.uint32()), ("large", pa.uint64()),
+    ("half", pa.float32()), ("double", pa.float64()), ("bytes", pa.binary()), ("nothing", pa.null()),
+    ("numbers", pa.list_(pa.int64())), ("nested", pa.list_(pa.list_(pa.float64()))),
+    ("turn", pa.struct([("who", pa.string()), ("said", pa.string()), ("marks", pa.list_(pa.int32()))])),
+    ("turns", pa.list_(pa.struct([("who", pa.string()), ("said", pa.string())]))),
+    ("one", pa.struct([("only", pa.string())])),
+    ("ones", pa.list_(pa.struct([("only", pa.string())]))),
+    ("list", pa.struct([("list", pa.list_(pa.struct([("element", pa.string())])))])),  # named like Parquet's own wrapping of a list
+    ("fixed", pa.list_(pa.int32(), 2)), ("large_list", pa.large_list(pa.large_string())), ("map", pa.map_(pa.string(), pa.int32())),
+    ("tiny", pa.uint8()), ("price", pa.decimal128(9, 2)), ("kind", pa.dictionary(pa.int8(), pa.string())),
+])
+
+
+def kinds():
+    full = {
+        "id": 1, "flag": True, "small": -7, "unsigned": 4000000000, "large": 9000000000000000000, "half": 0.5, "double": 1e-7, "bytes": b"raw",
+        "nothing": None, "numbers": [3, 1, 2], "nested": [[1.5], [], [2.5, 3.5]],
+        "turn": {"who": "Anneke", "said": "hello", "marks": [1, 2]},
+        "turns": [{"who": "Bruno", "said": "yes"}, {"who": "Celia", "said": None}],
+        "one": {"only": "alone"}, "ones": [{"only": "a"}, {"only": "b"}], "list": {"list": [{"element": "e"}]}, "fixed": [4, 5],
+        "large_list": ["p", "q"], "map": {"k": 1, "l": 2}, "tiny": 200, "price": decimal.Decimal("12.25"), "kind": "cart",
+    }
+    empty = {name: None for name in full} | {"id": 2}
+    bare = full | {"id": 3, "flag": False, "numbers": [], "nested": [], "turns": [], "ones": [], "turn": {"who": None, "said": "", "marks": []}, "one": {"only": None}}
+    holes = full | {"id": 4, "numbers": [1, None, 3], "nested": [None, [None, 1.0]], "turns": [None, {"who": None, "said": "last"}]}
+    return [full, empty, bare, holes]
+
+
+def plain(value):
+    """What JSON can hold; bytes become text, as the reader gives them."""
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, decimal.Decimal):
+        return float(value)
+    if isinstance(value, list):
+        return [plain(v) for v in value]
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    return value
+
+
+def main():
+    expected = {}
+
+    def write(name, rows, schema, **options):
+        path = HERE / name
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, **options)
+        expected[name] = [plain(r) for r in pq.read_table(path).to_pylist(maps_as_pydicts="strict")]
+
+    write("snappy.parquet", longbench(7), LONGBENCH, compression="snappy", row_group_size=3)
+    write("zstd.parquet", longbench(70), LONGBENCH, compression="zstd", data_page_version="2.0", data_page_size=256, write_page_index=True)
+    write("plain.parquet", longbench(5), LONGBENCH, compression="none", use_dictionary=False, use_compliant_nested_type=False)
+    write("gzip.parquet", longbench(5), LONGBENCH, compression="gzip", column_encoding={
+        "_id": "DELTA_BYTE_ARRAY", "input": "DELTA_LENGTH_BYTE_ARRAY", "length": "DELTA_BINARY_PACKED"}, use_dictionary=["dataset"])
+    write("kinds.parquet", kinds(), KINDS)
+    write("none.parquet", [], LONGBENCH)
+    (HERE / "expected.json").write_text(json.dumps(expected, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
