@@ -47,7 +47,7 @@ type Definition struct {
 	prompt           string
 	fields           map[string]string
 	answers, classes string
-	python           bool
+	answersAs        string
 	system           string
 	systems          map[string]string
 	chat             bool
@@ -104,9 +104,7 @@ func protocols() (*protocolsYAML, error) {
 func (d *Definition) apply(s Settings) {
 	set(&d.prompt, s.Prompt)
 	set(&d.answers, s.Answers)
-	if s.AnswersAs != nil {
-		d.python = *s.AnswersAs == "python"
-	}
+	set(&d.answersAs, s.AnswersAs)
 	set(&d.classes, s.Classes)
 	set(&d.system, s.System)
 	set(&d.chat, s.Chat)
@@ -133,10 +131,27 @@ func set[T any](dst *T, value *T) {
 	}
 }
 
+// families are the model families that systems: may name.
+var families = []string{"llama2", "llama3", "mistral", "qwen2.5", "other"}
+
 // check tells what is wrong with the resolved fields, one thing at a time.
 func (d *Definition) check() error {
 	if d.prompt == "" {
 		return fmt.Errorf("field prompt is missing; write the template, with {name} for the record's fields")
+	}
+	if err := d.checkFields(); err != nil {
+		return err
+	}
+	if d.answers == "" {
+		return fmt.Errorf("field answers is empty; name the record's field with the references")
+	}
+	if d.answersAs != "" && d.answersAs != "python" {
+		return fmt.Errorf("field answers_as is %q; want python, or leave it out", d.answersAs)
+	}
+	for family := range d.systems {
+		if !slices.Contains(families, family) {
+			return fmt.Errorf("field systems names the model family %q; want %s", family, strings.Join(families, ", "))
+		}
 	}
 	if d.MaxNewTokens < 1 {
 		return fmt.Errorf("field max_new_tokens is %d; it must be 1 or more", d.MaxNewTokens)
@@ -146,9 +161,30 @@ func (d *Definition) check() error {
 	default:
 		return fmt.Errorf("field truncate is %q; want before_wrap, after_wrap or never", d.truncate)
 	}
+	if d.truncateMargin < 0 {
+		return fmt.Errorf("field truncate_margin is %d; it must be 0 or more", d.truncateMargin)
+	}
 	var ok bool
 	if d.score, ok = metrics.Get(d.Metric); !ok {
 		return fmt.Errorf("field metric is %q; refreekv list metrics shows what there is", d.Metric)
+	}
+	return nil
+}
+
+// checkFields holds the template to its record: it must use one, and every name
+// under fields: must stand in it.
+func (d *Definition) checkFields() error {
+	used := map[string]bool{}
+	for _, m := range placeholder.FindAllStringSubmatch(d.prompt, -1) {
+		used[m[1]] = true
+	}
+	if len(used) == 0 {
+		return fmt.Errorf("field prompt uses no field of the record; write {name} where one goes")
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.fields)) {
+		if !used[name] {
+			return fmt.Errorf("field fields maps %q, but the prompt has no {%s}", name, name)
+		}
 	}
 	return nil
 }

@@ -1,16 +1,12 @@
 package tasks
 
 import (
-	"bytes"
 	"embed"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v4"
 )
 
 //go:embed *.yaml
@@ -39,7 +35,7 @@ func Load(nameOrPath string) (*Task, error) {
 		return parse(nameOrPath, nameOrPath, raw)
 	}
 	if !strings.HasSuffix(nameOrPath, ".yaml") && !strings.ContainsRune(nameOrPath, filepath.Separator) {
-		return nil, fmt.Errorf("task %q is neither built in nor a .yaml file; refreekv list tasks shows what there is%s", nameOrPath, didYouMean(nameOrPath))
+		return nil, fmt.Errorf("task %q is neither built in nor a .yaml file; refreekv list tasks shows what there is%s", nameOrPath, suggest(nameOrPath, names()))
 	}
 	raw, err = os.ReadFile(nameOrPath)
 	if err != nil {
@@ -63,17 +59,6 @@ func parse(name, file string, raw []byte) (*Task, error) {
 		}
 	}
 	return t, nil
-}
-
-// decodeStrict decodes one YAML document and refuses unknown fields.
-func decodeStrict(raw []byte, into any) error {
-	if len(bytes.TrimSpace(raw)) == 0 {
-		return errors.New("the file is empty")
-	}
-	if err := yaml.Load(raw, into, yaml.WithKnownFields()); err != nil {
-		return errors.New(strings.Join(strings.Fields(err.Error()), " "))
-	}
-	return nil
 }
 
 // List returns the built-in tasks, sorted by name.
@@ -102,14 +87,4 @@ func names() []string {
 	}
 	slices.Sort(out)
 	return out
-}
-
-// didYouMean suggests the built-in task that has the most in common with a name.
-func didYouMean(name string) string {
-	for _, n := range names() {
-		if strings.EqualFold(n, name) || (len(name) >= 3 && (strings.HasPrefix(n, strings.ToLower(name)) || strings.HasPrefix(strings.ToLower(name), n))) {
-			return fmt.Sprintf("; did you mean %q?", n)
-		}
-	}
-	return ""
 }

@@ -39,13 +39,11 @@ func textField(rec datasets.Record, name string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("%s: field %q is missing; the task's template wants it (map other names under fields:)", rec.Source, name)
 	}
-	switch v := value.(type) {
-	case string:
-		return v, nil
+	switch value.(type) {
 	case nil:
 		return "", nil
-	case bool, int64, float64:
-		return python(v), nil
+	case []any, map[string]any:
+		return "", fmt.Errorf("%s: field %q is %s; the task's template wants text", rec.Source, name, kind(value))
 	}
-	return "", fmt.Errorf("%s: field %q is a %T; the task's template wants text", rec.Source, name, value)
+	return python(value)
 }
