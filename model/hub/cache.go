@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // CacheDir is the program's cache folder: $REFREEKV_CACHE, else refreekv in the
@@ -46,16 +47,26 @@ func hfHome() string {
 
 // token is the user's hub token, empty if there is none.
 func token() string {
-	if t := os.Getenv("HF_TOKEN"); t != "" {
+	if t := strings.TrimSpace(os.Getenv("HF_TOKEN")); t != "" {
 		return t
 	}
 	path := os.Getenv("HF_TOKEN_PATH")
-	if path == "" {
-		path = filepath.Join(hfHome(), "token")
+	if home := hfHome(); path == "" && home != "" {
+		path = filepath.Join(home, "token")
 	}
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return ""
 	}
 	return trimSpace(raw)
+}
+
+// offline reports whether the user forbids asking the hub, in the words that
+// Python's huggingface_hub understands.
+func offline() bool {
+	switch strings.ToUpper(os.Getenv("HF_HUB_OFFLINE")) {
+	case "1", "ON", "YES", "TRUE":
+		return true
+	}
+	return false
 }

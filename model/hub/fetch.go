@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -34,7 +35,7 @@ type Download struct {
 	Label           string      // for progress; default the file's name
 }
 
-// bodyTries is how often a body that breaks off is taken up again.
+// bodyTries is how many tries may bring nothing new before a download is given up.
 const bodyTries = 5
 
 // Fetch downloads a file unless it is there already. A broken download is taken
@@ -55,13 +56,10 @@ func Fetch(ctx context.Context, d Download, p Progress) error {
 	}
 	partial := d.Path + ".incomplete"
 	lock := flock.New(partial + ".lock")
-	if ok, err := lock.TryLockContext(ctx, time.Second); err != nil || !ok {
+	if ok, err := lock.TryLockContext(ctx, 200*time.Millisecond); err != nil || !ok {
 		return fmt.Errorf("waiting for another download of %s: %w", d.Path, err)
 	}
-	defer func() {
-		os.Remove(lock.Path())
-		lock.Unlock()
-	}()
+	defer lock.Unlock()
 	if _, err := os.Stat(d.Path); err == nil { // the other download was faster
 		return nil
 	}
@@ -72,23 +70,35 @@ func Fetch(ctx context.Context, d Download, p Progress) error {
 		os.Remove(partial)
 		return fmt.Errorf("fetching %s: %w", d.URL, err)
 	}
-	return os.Rename(partial, d.Path)
+	if err := os.Rename(partial, d.Path); err != nil {
+		return err
+	}
+	// Only now may the lock's file go: whoever still waits for it will find the
+	// finished file. Before, two could hold locks on two files of one name.
+	os.Remove(lock.Path())
+	return nil
 }
 
-// body fetches until the file is whole or no try brings anything new.
+// body fetches until the file is whole or some tries in a row bring nothing new.
 func (d Download) body(ctx context.Context, partial string, p Progress) error {
-	var err error
-	for range bodyTries {
-		var grew bool
-		if grew, err = d.stretch(ctx, partial, p); err == nil {
+	most := int64(-1)
+	for tries := 0; ; tries++ {
+		size, err := d.stretch(ctx, partial, p)
+		if err == nil {
 			return nil
 		}
 		var status statusError
-		if ctx.Err() != nil || errors.As(err, &status) && !grew {
+		if ctx.Err() != nil || errors.As(err, &status) {
+			return err
+		}
+		// A server that starts anew each time brings nothing new either.
+		if size > most {
+			most, tries = size, 0
+		}
+		if tries+1 >= bodyTries {
 			return err
 		}
 	}
-	return err
 }
 
 // A statusError is an answer that is no file.
@@ -96,38 +106,47 @@ type statusError struct{ status string }
 
 func (e statusError) Error() string { return "the server answers " + e.status }
 
-// stretch asks for what is missing and appends it; grew tells whether anything
-// came.
-func (d Download) stretch(ctx context.Context, partial string, p Progress) (grew bool, err error) {
+// stretch asks for what is missing and appends it; size is how much of the file
+// is there afterwards.
+func (d Download) stretch(ctx context.Context, partial string, p Progress) (size int64, err error) {
 	f, err := os.OpenFile(partial, os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	defer f.Close()
 	have, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	answer, err := d.request(ctx, have)
 	if err != nil {
-		return false, err
+		return have, err
 	}
 	defer answer.Body.Close()
+	start, total, ranged := contentRange(answer.Header.Get("Content-Range"))
 	switch answer.StatusCode {
 	case http.StatusOK: // the server ignores ranges: from the start
-		if have, err = 0, f.Truncate(0); err != nil {
-			return false, err
-		}
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return false, err
-		}
+		have = 0
 	case http.StatusPartialContent:
+		if !ranged || start != have {
+			return have, fmt.Errorf("asked for the file from byte %d on, the server sends %q", have, answer.Header.Get("Content-Range"))
+		}
 	case http.StatusRequestedRangeNotSatisfiable:
-		return false, nil // nothing is missing; the checksum will tell
+		if ranged && total == have {
+			return have, nil // nothing is missing
+		}
+		// What is there belongs to another file.
+		return 0, errors.Join(errors.New("the server's file is shorter than what was fetched before"), f.Truncate(0))
 	default:
-		return false, statusError{answer.Status}
+		return have, statusError{answer.Status}
 	}
-	total := int64(-1)
+	if err := f.Truncate(have); err != nil {
+		return have, err
+	}
+	if _, err := f.Seek(have, io.SeekStart); err != nil {
+		return have, err
+	}
+	total = -1
 	if answer.ContentLength >= 0 {
 		total = have + answer.ContentLength
 	}
@@ -135,7 +154,26 @@ func (d Download) stretch(ctx context.Context, partial string, p Progress) (grew
 	if err == nil && total >= 0 && have+n != total {
 		err = io.ErrUnexpectedEOF
 	}
-	return n > 0, errors.Join(err, f.Sync())
+	return have + n, errors.Join(err, f.Sync())
+}
+
+// contentRange reads "bytes START-END/TOTAL" or "bytes */TOTAL"; what is not
+// known is -1.
+func contentRange(header string) (start, total int64, ok bool) {
+	rest, ok := strings.CutPrefix(header, "bytes ")
+	span, size, found := strings.Cut(rest, "/")
+	if !ok || !found {
+		return -1, -1, false
+	}
+	number := func(s string) int64 {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return -1
+		}
+		return n
+	}
+	first, _, _ := strings.Cut(span, "-")
+	return number(first), number(size), true
 }
 
 func (d Download) request(ctx context.Context, from int64) (*http.Response, error) {
@@ -150,7 +188,8 @@ func (d Download) request(ctx context.Context, from int64) (*http.Response, erro
 	if from > 0 {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(from, 10)+"-")
 	}
-	return client().Do(req)
+	answer, err := client(nil).Do(req)
+	return answer, plainNetworkError(err)
 }
 
 // check compares the file with the expected checksum.
@@ -212,13 +251,27 @@ func (c *counted) Read(p []byte) (int, error) {
 }
 
 // client retries briefly: where there is no network, the answer should come in
-// seconds.
-func client() *retryablehttp.Client {
+// seconds. A token goes to the host that it was meant for and to no other, not
+// even to one of its subdomains: storage refuses requests that carry two kinds of
+// credentials.
+func client(redirect func(*http.Request, []*http.Request) error) *retryablehttp.Client {
 	c := retryablehttp.NewClient()
 	c.Logger = nil
 	c.RetryMax = 2
 	c.RetryWaitMin, c.RetryWaitMax = 300*time.Millisecond, 2*time.Second
 	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
+	c.HTTPClient.CheckRedirect = func(next *http.Request, via []*http.Request) error {
+		if len(via) >= 10 {
+			return errors.New("stopped after 10 redirects") // these words tell the library not to try again
+		}
+		if next.URL.Host != via[0].URL.Host {
+			next.Header.Del("Authorization")
+		}
+		if redirect == nil {
+			return nil
+		}
+		return redirect(next, via)
+	}
 	return c
 }
 

@@ -10,9 +10,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
 )
 
 const (
@@ -34,7 +37,7 @@ func endpoint() string {
 
 // fetchRepo fetches the files of a model that are needed to run it into dir.
 func fetchRepo(ctx context.Context, repo, dir string, p Progress) error {
-	if v := os.Getenv("HF_HUB_OFFLINE"); v != "" && v != "0" {
+	if offline() {
 		return errors.New("HF_HUB_OFFLINE is set")
 	}
 	for _, name := range []string{"config.json", "tokenizer.json"} {
@@ -51,7 +54,11 @@ func fetchRepo(ctx context.Context, repo, dir string, p Progress) error {
 	if !errors.Is(err, errNotFound) {
 		return err
 	}
-	if err := fetchFile(ctx, repo, indexFile, dir, p); err != nil {
+	err = fetchFile(ctx, repo, indexFile, dir, p)
+	if errors.Is(err, errNotFound) {
+		return fmt.Errorf("the repository holds neither %s nor %s; other kinds of weights are not read", singleFile, indexFile)
+	}
+	if err != nil {
 		return err
 	}
 	shards, err := indexedShards(filepath.Join(dir, indexFile))
@@ -106,39 +113,44 @@ func fetchFile(ctx context.Context, repo, name, dir string, p Progress) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	d := Download{URL: address, Path: path, Header: header, Label: name}
-	switch len(etag) {
-	case 64:
+	switch {
+	case !hexDigits.MatchString(etag):
+	case len(etag) == 64:
 		d.SHA256 = etag
-	case 40:
+	case len(etag) == 40:
 		d.GitSHA1 = etag
 	}
 	return Fetch(ctx, d, p)
 }
 
+var hexDigits = regexp.MustCompile(`^[0-9a-f]+$`)
+
 // fileTag asks the hub for a file's tag, which is its SHA-256 or git blob id.
-// The answer itself counts, not that of the storage it points to.
+// The hub's answer counts, not that of the storage it points to: redirects are
+// followed only within the hub, where a repository may have got a new name.
 func fileTag(ctx context.Context, address string, header http.Header) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, address, nil)
+	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodHead, address, nil)
 	if err != nil {
 		return "", err
 	}
-	req.Header = header.Clone()
+	for name, values := range header {
+		req.Header[name] = values
+	}
 	req.Header.Set("Accept-Encoding", "identity")
-	c := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	answer, err := c.Do(req)
+	answer, err := client(func(next *http.Request, via []*http.Request) error {
+		if next.Response.Header.Get("X-Linked-Etag") != "" || next.URL.Host != via[0].URL.Host {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}).Do(req)
 	if err != nil {
 		return "", plainNetworkError(err)
 	}
 	answer.Body.Close()
-	switch {
-	case answer.StatusCode == http.StatusNotFound:
-		return "", errNotFound
-	case answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden:
-		return "", fmt.Errorf("the server answers %s; a gated model needs HF_TOKEN and its terms accepted on its page", answer.Status)
-	case answer.StatusCode >= 400:
-		return "", fmt.Errorf("the server answers %s", answer.Status)
+	if err := refusal(answer); err != nil {
+		return "", err
 	}
 	tag := answer.Header.Get("X-Linked-Etag")
 	if tag == "" {
@@ -147,14 +159,37 @@ func fileTag(ctx context.Context, address string, header http.Header) (string, e
 	return strings.Trim(strings.TrimPrefix(tag, "W/"), `"`), nil
 }
 
+// refusal says in plain words why the hub gives no file; nil if it does.
+func refusal(answer *http.Response) error {
+	code := answer.Header.Get("X-Error-Code")
+	switch {
+	case answer.StatusCode < 400:
+		return nil
+	case code == "RepoNotFound":
+		return errors.New("there is no such repository, or it is private and needs HF_TOKEN")
+	case answer.StatusCode == http.StatusNotFound:
+		return errNotFound
+	case code == "GatedRepo", answer.StatusCode == http.StatusUnauthorized, answer.StatusCode == http.StatusForbidden:
+		return fmt.Errorf("the server answers %s; a gated model needs HF_TOKEN and its terms accepted on its page", answer.Status)
+	}
+	return statusError{answer.Status}
+}
+
 // plainNetworkError keeps what a person needs of a network error.
 func plainNetworkError(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		return fmt.Errorf("the host %s cannot be found", dns.Name)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errors.New("no answer in time")
+	}
+	var request *url.Error // repeats the address, which our own message names
+	if errors.As(err, &request) {
+		return request.Err
 	}
 	return err
 }

@@ -64,6 +64,8 @@ func (w *Wheel) pipDownload(ctx context.Context, dir string, p Progress) error {
 		cmd.Env = append(os.Environ(), "TMPDIR="+dir, "PIP_DISABLE_PIP_VERSION_CHECK=1")
 		var output bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &output, &output
+		// What pip started may outlive it and keep its output open.
+		cmd.WaitDelay = 2 * time.Second
 		stop := watch(dir, "pip download "+w.Package, p)
 		err = cmd.Run()
 		stop()

@@ -83,7 +83,11 @@ func (f *File) openFolder(dir string) error {
 		return err
 	}
 	for _, name := range names {
-		if err := f.openFile(filepath.Join(dir, name)); err != nil {
+		err := f.openFile(filepath.Join(dir, name))
+		if errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("%s: this file of the model is missing; fetch the model again", filepath.Join(dir, name))
+		}
+		if err != nil {
 			return err
 		}
 	}

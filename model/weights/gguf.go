@@ -1,10 +1,12 @@
 package weights
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 const ggufMagic = "GGUF"
@@ -85,11 +87,14 @@ func (c *cursor) text() string { return string(c.bytes(c.u64())) }
 func (f *File) readGGUF(data []byte) error {
 	c := &cursor{all: data, at: len(ggufMagic)}
 	version, tensors, pairs := c.u32(), c.u64(), c.u64()
-	if c.err == nil && version != 2 && version != 3 {
+	if c.err != nil {
+		return c.err
+	}
+	if version != 2 && version != 3 {
 		return fmt.Errorf("GGUF version %d is not supported; supported: 2 and 3, little-endian", version)
 	}
 	// A pair takes at least 12 bytes, a tensor's entry at least 24.
-	if c.err == nil && (pairs > c.left()/12 || tensors > c.left()/24) {
+	if pairs > c.left()/12 || tensors > c.left()/24 {
 		return fmt.Errorf("the header speaks of %d values and %d tensors, more than the file can hold", pairs, tensors)
 	}
 	f.Meta = make(map[string]any)
@@ -270,6 +275,24 @@ func (f *File) placeTensors(data []byte, header int, entries []ggufTensor) error
 		if err := f.add(t); err != nil {
 			return err
 		}
+	}
+	return f.checkOverlaps(entries)
+}
+
+// checkOverlaps refuses tensors that begin inside another one's bytes. The gaps
+// that alignment leaves are no fault; tensors of unknown size are not looked at.
+func (f *File) checkOverlaps(entries []ggufTensor) error {
+	slices.SortStableFunc(entries, func(a, b ggufTensor) int { return cmp.Compare(a.offset, b.offset) })
+	end, last := uint64(0), ""
+	for _, e := range entries {
+		t := f.tensors[e.name]
+		if t.codec == nil || len(t.data) == 0 {
+			continue
+		}
+		if e.offset < end {
+			return fmt.Errorf("tensor %q begins at byte %d, inside tensor %q", e.name, e.offset, last)
+		}
+		end, last = e.offset+uint64(len(t.data)), e.name
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package weights
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -15,6 +14,9 @@ import (
 
 // indexFile names the tensors of sharded weights.
 const indexFile = "model.safetensors.index.json"
+
+// extension is how a safetensors file's name ends.
+const extension = ".safetensors"
 
 // mostHeader is the longest header that safetensors itself accepts.
 const mostHeader = 100_000_000
@@ -29,13 +31,15 @@ func shards(dir string) ([]string, error) {
 	if !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	paths, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
-	for _, p := range paths {
-		names = append(names, filepath.Base(p))
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), extension) {
+			names = append(names, e.Name())
+		}
 	}
 	if slices.Contains(names, "model.safetensors") {
 		return []string{"model.safetensors"}, nil
@@ -55,8 +59,8 @@ func indexShards(path string, raw []byte) ([]string, error) {
 	}
 	var names []string
 	for tensor, name := range index.Map {
-		if name == "" || name != filepath.Base(name) || strings.ContainsAny(name, `/\`) || name == ".." {
-			return nil, fmt.Errorf("%s: tensor %s is said to be in %q, which is no file of this folder", path, tensor, name)
+		if name != filepath.Base(name) || strings.ContainsAny(name, "/\\\x00") || !strings.HasSuffix(name, extension) {
+			return nil, fmt.Errorf("%s: tensor %s is said to be in %q, which is no *.safetensors file of this folder", path, tensor, name)
 		}
 		names = append(names, name)
 	}
@@ -87,7 +91,7 @@ func (f *File) readSafetensors(data []byte) error {
 	if err != nil {
 		return fmt.Errorf("header: %w", err)
 	}
-	slices.SortFunc(entries, func(a, b namedTensor) int { return cmp.Compare(a.Offsets[0], b.Offsets[0]) })
+	slices.SortFunc(entries, func(a, b namedTensor) int { return slices.Compare(a.Offsets, b.Offsets) })
 	end := uint64(0)
 	for _, e := range entries {
 		if e.Offsets[0] != end || e.Offsets[1] < end || e.Offsets[1] > uint64(len(body)) {
@@ -139,6 +143,9 @@ func parseHeader(header []byte) ([]namedTensor, error) {
 		if err := d.Decode(&e.safetensor); err != nil {
 			return nil, fmt.Errorf("tensor %q: %w", name, err)
 		}
+		if e.Type == "" || e.Shape == nil {
+			return nil, fmt.Errorf("tensor %q: dtype or shape is missing", name)
+		}
 		if len(e.Offsets) != 2 {
 			return nil, fmt.Errorf("tensor %q: data_offsets holds %d numbers, want 2", name, len(e.Offsets))
 		}
@@ -146,6 +153,9 @@ func parseHeader(header []byte) ([]namedTensor, error) {
 	}
 	if _, err := d.Token(); err != nil {
 		return nil, err
+	}
+	if rest := bytes.TrimSpace(header[d.InputOffset():]); len(rest) > 0 {
+		return nil, fmt.Errorf("%d bytes follow the JSON object", len(rest))
 	}
 	return out, nil
 }
