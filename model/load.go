@@ -121,7 +121,7 @@ func (m *Model) load() error {
 		return err
 	}
 	if m.Tokenizer.Size() > m.Config.Vocab {
-		return fmt.Errorf("the tokenizer has %d tokens but the model only %d logits: they do not belong together", m.Tokenizer.Size(), m.Config.Vocab)
+		return fmt.Errorf("the tokenizer has %d tokens but the model only %d logits (vocab_size): they do not belong together", m.Tokenizer.Size(), m.Config.Vocab)
 	}
 	return m.loadWeights()
 }
@@ -139,6 +139,9 @@ func (m *Model) loadWeights() error {
 	} else {
 		m.head = r.pack(c.Vocab, c.Hidden, part{name: names.head})
 	}
+	// A config may claim millions of layers: the last one must be there before
+	// any of them gets room.
+	r.tensor(fmt.Sprintf(names.layer, c.Layers-1, names.attnNorm), 1, c.Hidden)
 	if r.err != nil {
 		return r.err
 	}
@@ -261,18 +264,23 @@ func (r *reader) pack(n, k int, parts ...part) *tensor.Packed {
 	if r.err != nil {
 		return nil
 	}
-	p := tensor.NewPacked(n, k)
-	const block = 64
-	buf := make([]float32, block*k)
-	for _, part := range parts {
+	// All parts are checked against the file before the matrix, whose size the
+	// config alone decides, is allocated.
+	stored := make([]*weights.Tensor, len(parts))
+	for i, part := range parts {
 		rows := part.rows
 		if rows == 0 {
 			rows = n
 		}
-		t := r.tensor(part.name, rows, k)
-		if t == nil {
+		if stored[i] = r.tensor(part.name, rows, k); stored[i] == nil {
 			return nil
 		}
+	}
+	p := tensor.NewPacked(n, k)
+	const block = 64
+	buf := make([]float32, block*k)
+	for i, part := range parts {
+		t, rows := stored[i], stored[i].Rows()
 		for row := 0; row < rows; row += block {
 			count := min(block, rows-row)
 			t.Read(buf[:count*k], row, count)

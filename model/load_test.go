@@ -1,0 +1,532 @@
+package model
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"refreekv/model/weights"
+)
+
+// oneLine checks that an error is one line and says all that is wanted.
+func oneLine(t *testing.T, err error, want ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("the error %q has several lines", err)
+	}
+	for _, w := range want {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("the error %q does not say %q", err, w)
+		}
+	}
+}
+
+// mostMemory is what refusing a tiny model may allocate, whatever sizes it claims.
+const mostMemory = 16 << 20
+
+// refused opens a model and checks that it is refused with one line that names
+// the path and says what is wrong, without much memory.
+func refused(t *testing.T, path string, want ...string) {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	m, err := Open(path)
+	runtime.ReadMemStats(&after)
+	if err == nil {
+		m.Close()
+	}
+	oneLine(t, err, append(want, path)...)
+	if took := after.TotalAlloc - before.TotalAlloc; took > mostMemory {
+		t.Errorf("refusing the model took %d bytes of memory", took)
+	}
+}
+
+// A stored tensor, its values as float32.
+type stored struct {
+	shape  []int
+	values []float32
+}
+
+func tinyTensors(t *testing.T, name string) map[string]stored {
+	t.Helper()
+	f, err := weights.Open("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	out := map[string]stored{}
+	for _, name := range f.Names() {
+		tensor, _ := f.Tensor(name)
+		values := make([]float32, tensor.Rows()*tensor.Cols())
+		tensor.Read(values, 0, tensor.Rows())
+		out[name] = stored{slices.Clone(tensor.Shape), values}
+	}
+	return out
+}
+
+// An encoding writes values as one type of file stores them.
+type encoding struct {
+	name    string // safetensors' name
+	number  uint32 // GGUF's number
+	reduce  func([]float32) []float32
+	encoded func([]float32) []byte
+}
+
+// encodings: reduce gives values that the type can hold, encoded writes those.
+var encodings = []encoding{
+	{"F32", 0, slices.Clone[[]float32], func(v []float32) (out []byte) {
+		for _, x := range v {
+			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(x))
+		}
+		return out
+	}},
+	{"F16", 1, func(v []float32) (out []float32) {
+		for _, x := range v {
+			out = append(out, cutToHalf(x))
+		}
+		return out
+	}, func(v []float32) (out []byte) {
+		for _, x := range v {
+			out = binary.LittleEndian.AppendUint16(out, halfBits(x))
+		}
+		return out
+	}},
+	{"BF16", 30, func(v []float32) (out []float32) {
+		for _, x := range v {
+			out = append(out, math.Float32frombits(math.Float32bits(x)&^0xFFFF))
+		}
+		return out
+	}, func(v []float32) (out []byte) {
+		for _, x := range v {
+			out = binary.LittleEndian.AppendUint16(out, uint16(math.Float32bits(x)>>16))
+		}
+		return out
+	}},
+	{"Q8_0", 8, func(v []float32) (out []float32) {
+		for block := range slices.Chunk(v, 32) {
+			scale, quants := q8Block(block)
+			for _, q := range quants {
+				out = append(out, scale*float32(q))
+			}
+		}
+		return out
+	}, func(v []float32) (out []byte) {
+		for block := range slices.Chunk(v, 32) {
+			scale, quants := q8Block(block)
+			out = binary.LittleEndian.AppendUint16(out, halfBits(scale))
+			for _, q := range quants {
+				out = append(out, byte(q))
+			}
+		}
+		return out
+	}},
+}
+
+// cutToHalf cuts a number to what half precision holds; subnormals become zero.
+func cutToHalf(x float32) float32 {
+	if math.Abs(float64(x)) < 1.0/(1<<14) {
+		return 0
+	}
+	return math.Float32frombits(math.Float32bits(x) &^ (1<<13 - 1))
+}
+
+// halfBits writes a number that cutToHalf gave.
+func halfBits(x float32) uint16 {
+	b := math.Float32bits(x)
+	if b<<1 == 0 {
+		return uint16(b >> 16)
+	}
+	return uint16(b>>16&0x8000) | uint16(b>>23&255-112)<<10 | uint16(b>>13&1023)
+}
+
+// q8Block quantises 32 numbers. The scale is a power of two, so that quantising
+// what came out once gives the same again.
+func q8Block(v []float32) (scale float32, quants []int8) {
+	most := 0.0
+	for _, x := range v {
+		most = max(most, math.Abs(float64(x)))
+	}
+	scale = 1.0 / (1 << 14)
+	for float64(scale)*127 < most {
+		scale *= 2
+	}
+	for _, x := range v {
+		quants = append(quants, int8(math.Round(float64(x/scale))))
+	}
+	return scale, quants
+}
+
+// writeFolder makes a model folder from tiny-s's or tiny-m's other files, with a
+// changed config and one safetensors file.
+func writeFolder(t *testing.T, from string, config changes, tensors map[string]stored, encode encoding) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"tokenizer.json", "tokenizer_config.json", "generation_config.json", "config.json"} {
+		raw, err := os.ReadFile(filepath.Join("testdata", from, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "config.json" {
+			base := map[string]any{}
+			if err := json.Unmarshal(raw, &base); err != nil {
+				t.Fatal(err)
+			}
+			if raw, err = json.Marshal(config.apply(base)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	header, body := map[string]any{}, []byte{}
+	for _, name := range slices.Sorted(maps.Keys(tensors)) {
+		data := encode.encoded(tensors[name].values)
+		header[name] = map[string]any{"dtype": encode.name, "shape": tensors[name].shape, "data_offsets": []int{len(body), len(body) + len(data)}}
+		body = append(body, data...)
+	}
+	raw, err := json.Marshal(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := append(binary.LittleEndian.AppendUint64(nil, uint64(len(raw))), raw...)
+	if err := os.WriteFile(filepath.Join(dir, "model.safetensors"), append(file, body...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// ggufName translates a tensor's Hugging Face name.
+func ggufName(name string) string {
+	return strings.NewReplacer(
+		"model.embed_tokens", "token_embd", "model.norm", "output_norm", "lm_head", "output", "model.layers.", "blk.",
+		"input_layernorm", "attn_norm", "post_attention_layernorm", "ffn_norm", "self_attn.q_proj", "attn_q", "self_attn.k_proj", "attn_k",
+		"self_attn.v_proj", "attn_v", "self_attn.o_proj", "attn_output", "mlp.gate_proj", "ffn_gate", "mlp.up_proj", "ffn_up", "mlp.down_proj", "ffn_down",
+	).Replace(name)
+}
+
+// permuted reorders the rows of a query or key projection as GGUF's llama layout
+// does: row 2i+j of a head is Hugging Face's row i+j·headDim/2.
+func permuted(s stored, headDim int) stored {
+	cols := s.shape[1]
+	out := stored{s.shape, make([]float32, len(s.values))}
+	for row := range s.shape[0] {
+		head, at := row/headDim*headDim, row%headDim
+		from := head + at/2 + at%2*headDim/2
+		copy(out.values[row*cols:(row+1)*cols], s.values[from*cols:(from+1)*cols])
+	}
+	return out
+}
+
+// writeGGUF makes a GGUF file of a tiny model in llama.cpp's layout. Matrices get
+// the encoding, norms stay F32.
+func writeGGUF(t *testing.T, m *Model, meta changes, tensors map[string]stored, encode encoding) string {
+	t.Helper()
+	c := m.Config
+	tokens, types := make([]string, m.Tokenizer.Size()), make([]int32, m.Tokenizer.Size())
+	for i := range tokens {
+		tokens[i], types[i] = m.Tokenizer.Token(int32(i)), 1
+		if i >= 256 {
+			types[i] = 3
+		}
+	}
+	values := meta.apply(map[string]any{
+		"general.architecture": "llama", "llama.block_count": uint32(c.Layers), "llama.context_length": uint32(c.MaxPositions),
+		"llama.embedding_length": uint32(c.Hidden), "llama.feed_forward_length": uint32(c.FFN),
+		"llama.attention.head_count": uint32(c.Heads), "llama.attention.head_count_kv": uint32(c.KVHeads),
+		"llama.rope.freq_base": float32(c.RopeTheta), "llama.attention.layer_norm_rms_epsilon": c.RMSEps,
+		"llama.rope.dimension_count": uint32(c.HeadDim), "llama.attention.key_length": uint32(c.HeadDim), "llama.attention.value_length": uint32(c.HeadDim),
+		"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "gpt-2", "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": types,
+		"tokenizer.ggml.merges": []string{}, "tokenizer.ggml.bos_token_id": uint32(256), "tokenizer.ggml.eos_token_id": uint32(257),
+		"tokenizer.ggml.add_bos_token": false,
+	})
+	var b bytes.Buffer
+	put := func(v any) {
+		if err := binary.Write(&b, binary.LittleEndian, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := func(s string) { put(uint64(len(s))); b.WriteString(s) }
+	b.WriteString("GGUF")
+	put(uint32(3))
+	put(uint64(len(tensors)))
+	put(uint64(len(values)))
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		text(key)
+		switch v := values[key].(type) {
+		case string:
+			put(uint32(8))
+			text(v)
+		case uint32:
+			put([]uint32{4, v})
+		case float32:
+			put(uint32(6))
+			put(v)
+		case bool:
+			put(uint32(7))
+			put(v)
+		case []string:
+			put([]uint32{9, 8})
+			put(uint64(len(v)))
+			for _, s := range v {
+				text(s)
+			}
+		case []int32:
+			put([]uint32{9, 5})
+			put(uint64(len(v)))
+			put(v)
+		default:
+			t.Fatalf("metadata %s of type %T", key, v)
+		}
+	}
+	var body []byte
+	for _, name := range slices.Sorted(maps.Keys(tensors)) {
+		s, as := tensors[name], encode
+		if len(s.shape) == 1 {
+			as = encodings[0]
+		}
+		if strings.Contains(name, "q_proj") || strings.Contains(name, "k_proj") {
+			s = permuted(s, c.HeadDim)
+		}
+		for len(body)%32 != 0 {
+			body = append(body, 0)
+		}
+		text(ggufName(name))
+		put(uint32(len(s.shape)))
+		for _, n := range slices.Backward(s.shape) {
+			put(uint64(n))
+		}
+		put(as.number)
+		put(uint64(len(body)))
+		body = append(body, as.encoded(s.values)...)
+	}
+	for b.Len()%32 != 0 {
+		b.WriteByte(0)
+	}
+	b.Write(body)
+	path := filepath.Join(t.TempDir(), "tiny.gguf")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func mustOpen(t *testing.T, path string) *Model {
+	t.Helper()
+	m, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// The same weights from a safetensors folder and from a GGUF file, whose query
+// and key rows stand in another order, give the very same bits.
+func TestSafetensorsEqualsGGUF(t *testing.T) {
+	base := openTiny(t, "tiny-m")
+	tokens := randomTokens(rand.New(rand.NewPCG(11, 12)), 70)
+	for _, encode := range encodings {
+		for _, tied := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, tied %t", encode.name, tied), func(t *testing.T) {
+				tensors := tinyTensors(t, "tiny-m")
+				for name, s := range tensors {
+					if len(s.shape) == 2 || encode.name != "Q8_0" {
+						s.values = encode.reduce(s.values)
+					}
+					tensors[name] = s
+				}
+				if !tied {
+					embed := tensors["model.embed_tokens.weight"]
+					head := stored{embed.shape, slices.Clone(embed.values)}
+					slices.Reverse(head.values)
+					tensors["lm_head.weight"] = stored{head.shape, encode.reduce(head.values)}
+				}
+				as := encode
+				if encode.name == "Q8_0" { // safetensors knows no quantised types
+					as = encodings[0]
+				}
+				folder := mustOpen(t, writeFolder(t, "tiny-m", changes{"tie_word_embeddings": tied}, tensors, as))
+				file := mustOpen(t, writeGGUF(t, base, nil, tensors, encode))
+				if diff := cmp.Diff(folder.Config, file.Config); diff != "" {
+					t.Errorf("config (-folder +GGUF):\n%s", diff)
+				}
+				text := "qz71 bm04 é\n</s>"
+				if diff := cmp.Diff(folder.Tokenizer.Encode(text, false), file.Tokenizer.Encode(text, false)); diff != "" {
+					t.Errorf("token ids (-folder +GGUF):\n%s", diff)
+				}
+				a, b := prefill(t, folder, tokens, Needs{LastRows: 1}), prefill(t, file, tokens, Needs{LastRows: 1})
+				if diff := cmp.Diff(a.Logits(), b.Logits()); diff != "" {
+					t.Errorf("logits (-folder +GGUF):\n%s", diff)
+				}
+				if !cmp.Equal(a.Row(3, 7, 0), b.Row(3, 7, 0)) {
+					t.Error("attention differs")
+				}
+				full := []Keep{All(4, len(tokens))}
+				if diff := cmp.Diff(decode(t, folder, a, full, 8), decode(t, file, b, full, 8)); diff != "" {
+					t.Errorf("decoded (-folder +GGUF):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// A model is the same from its folder, from its one file, and rewritten.
+func TestOpenPaths(t *testing.T) {
+	m := openTiny(t, "tiny-s")
+	tokens := randomTokens(rand.New(rand.NewPCG(13, 14)), 20)
+	want := prefill(t, m, tokens, Needs{}).Logits()
+	hash, err := m.Hash()
+	if err != nil || len(hash) != 64 {
+		t.Errorf("hash %q, %v", hash, err)
+	}
+	rewritten := writeFolder(t, "tiny-s", nil, tinyTensors(t, "tiny-s"), encodings[0])
+	for _, path := range []string{"testdata/tiny-s/model.safetensors", "testdata/tiny-s/", rewritten, writeGGUF(t, m, nil, tinyTensors(t, "tiny-s"), encodings[0])} {
+		other := mustOpen(t, path)
+		if diff := cmp.Diff(want, prefill(t, other, tokens, Needs{}).Logits()); diff != "" {
+			t.Errorf("%s: logits (-want +got):\n%s", path, diff)
+		}
+		if other.Path != path || !strings.Contains(other.Source, path) {
+			t.Errorf("%s: path %s, source %s", path, other.Path, other.Source)
+		}
+	}
+	if name := mustOpen(t, writeGGUF(t, m, nil, tinyTensors(t, "tiny-s"), encodings[0])).Name; name != "tiny" {
+		t.Errorf("tiny.gguf has the name %q", name)
+	}
+}
+
+// Every tensor is needed, and must have the shape that the config gives it.
+func TestTensorsRefused(t *testing.T) {
+	m := openTiny(t, "tiny-s")
+	all := tinyTensors(t, "tiny-s")
+	if len(all) != 2+9*2 {
+		t.Fatalf("tiny-s has %d tensors", len(all))
+	}
+	for name, s := range all {
+		t.Run(name, func(t *testing.T) {
+			missing := maps.Clone(all)
+			delete(missing, name)
+			refused(t, writeFolder(t, "tiny-s", nil, missing, encodings[0]), "tensor "+name+" is missing")
+			refused(t, writeGGUF(t, m, nil, missing, encodings[0]), "tensor "+ggufName(name)+" is missing")
+			wrong := maps.Clone(all)
+			cut := slices.Clone(s.shape)
+			cut[0] -= 2
+			wrong[name] = stored{cut, s.values[:len(s.values)/s.shape[0]*cut[0]]}
+			refused(t, writeFolder(t, "tiny-s", nil, wrong, encodings[0]), "tensor "+name+" has shape", fmt.Sprint(cut))
+		})
+	}
+	t.Run("a type that is not read", func(t *testing.T) {
+		bytes := encoding{name: "I32", encoded: encodings[0].encoded}
+		refused(t, writeFolder(t, "tiny-s", nil, all, bytes), "has type I32; supported: F32")
+	})
+}
+
+// Sizes that the weights do not have are refused before anything of such a size
+// is allocated.
+func TestSizesRefused(t *testing.T) {
+	all := tinyTensors(t, "tiny-s")
+	for name, c := range map[string]struct {
+		config changes
+		want   string
+	}{
+		"more layers":             {changes{"num_hidden_layers": 3}, "tensor model.layers.2.input_layernorm.weight is missing"},
+		"millions of layers":      {changes{"num_hidden_layers": mostSize}, "tensor model.layers.16777215.input_layernorm.weight is missing"},
+		"another hidden size":     {changes{"hidden_size": 32}, "tensor model.embed_tokens.weight has shape [259 64], the config asks for [259 32]"},
+		"huge hidden size":        {changes{"hidden_size": mostSize}, "tensor model.embed_tokens.weight"},
+		"larger vocabulary":       {changes{"vocab_size": 260}, "tensor model.embed_tokens.weight has shape [259 64], the config asks for [260 64]"},
+		"huge vocabulary":         {changes{"vocab_size": mostSize}, "tensor model.embed_tokens.weight"},
+		"tokenizer too large":     {changes{"vocab_size": 258}, "the tokenizer has 259 tokens but the model only 258 logits"},
+		"huge feed-forward layer": {changes{"intermediate_size": mostSize}, "gate_proj.weight has shape [128 64], the config asks for [16777216 64]"},
+		"huge heads":              {changes{"num_attention_heads": mostSize, "num_key_value_heads": mostSize, "head_dim": mostSize}, "q_proj.weight has shape [64 64]"},
+		"fewer heads":             {changes{"num_attention_heads": 2}, "q_proj.weight has shape [64 64], the config asks for [32 64]"},
+		"more KV heads":           {changes{"num_key_value_heads": 4}, "k_proj.weight has shape [32 64], the config asks for [64 64]"},
+		"not tied, no head":       {changes{"tie_word_embeddings": false}, "tensor lm_head.weight is missing"},
+		"unsupported":             {changes{"model_type": "gemma"}, `config.json: model_type "gemma" is not supported`},
+	} {
+		t.Run(name, func(t *testing.T) { refused(t, writeFolder(t, "tiny-s", c.config, all, encodings[0]), c.want) })
+	}
+	for name, c := range map[string]struct{ gone, want string }{
+		"no config":    {"config.json", "config.json"},
+		"no tokenizer": {"tokenizer.json", "tokenizer.json: there is no such file"},
+		"no weights":   {"model.safetensors", "holds no *.safetensors file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := writeFolder(t, "tiny-s", nil, all, encodings[0])
+			if err := os.Remove(filepath.Join(dir, c.gone)); err != nil {
+				t.Fatal(err)
+			}
+			refused(t, dir, c.want)
+		})
+	}
+	t.Run("no such path", func(t *testing.T) { refused(t, filepath.Join(t.TempDir(), "nothing"), "no such file") })
+}
+
+func TestGGUFRefused(t *testing.T) {
+	m := openTiny(t, "tiny-s")
+	all := tinyTensors(t, "tiny-s")
+	with := func(name string, shape ...int) map[string]stored {
+		out := maps.Clone(all)
+		n := 1
+		for _, d := range shape {
+			n *= d
+		}
+		out[name] = stored{shape, make([]float32, n)}
+		return out
+	}
+	for name, c := range map[string]struct {
+		meta    changes
+		tensors map[string]stored
+		want    string
+	}{
+		"another architecture":   {changes{"general.architecture": "qwen2"}, all, `general.architecture "qwen2" is not supported; supported: llama`},
+		"no architecture":        {changes{"general.architecture": nil}, all, `general.architecture ""`},
+		"no layers":              {changes{"llama.block_count": nil}, all, "llama.block_count is 0"},
+		"more layers":            {changes{"llama.block_count": uint32(3)}, all, "tensor blk.2.attn_norm.weight is missing"},
+		"layers in a text":       {changes{"llama.block_count": "2"}, all, "llama.block_count is of type string"},
+		"2^32-1 layers":          {changes{"llama.block_count": uint32(math.MaxUint32)}, all, "llama.block_count is -1"},
+		"half a layer":           {changes{"llama.block_count": float32(1.5)}, all, "llama.block_count is -1"},
+		"KV heads per layer":     {changes{"llama.attention.head_count_kv": []int32{2, 1}}, all, "llama.attention.head_count_kv is of type []int64, want one number"},
+		"odd KV heads":           {changes{"llama.attention.head_count_kv": uint32(3)}, all, "llama.attention.head_count_kv: 4 query heads cannot share 3 KV heads"},
+		"no epsilon":             {changes{"llama.attention.layer_norm_rms_epsilon": nil}, all, "llama.attention.layer_norm_rms_epsilon is 0"},
+		"NaN epsilon":            {changes{"llama.attention.layer_norm_rms_epsilon": float32(math.NaN())}, all, "llama.attention.layer_norm_rms_epsilon is NaN"},
+		"infinite rotary base":   {changes{"llama.rope.freq_base": float32(math.Inf(1))}, all, "llama.rope.freq_base is +Inf"},
+		"linear rotary scaling":  {changes{"llama.rope.scaling.type": "linear"}, all, `llama.rope.scaling.type: rotary scaling "linear"`},
+		"yarn":                   {changes{"llama.rope.scaling.type": "yarn"}, all, `"yarn" is not supported`},
+		"old linear scaling":     {changes{"llama.rope.scale_linear": float32(0.25)}, all, "llama.rope.scale_linear 0.25 is not supported"},
+		"partial rotary":         {changes{"llama.rope.dimension_count": uint32(8)}, all, "llama.rope.dimension_count 8 is not supported; supported: 16"},
+		"values of other width":  {changes{"llama.attention.value_length": uint32(8)}, all, "llama.attention.value_length 8 is not supported"},
+		"experts":                {changes{"llama.expert_count": uint32(8)}, all, "llama.expert_count 8 is not supported"},
+		"rotary frequencies":     {nil, with("rope_freqs.weight", 8), "tensor rope_freqs.weight"},
+		"bias":                   {nil, with("model.layers.0.self_attn.v_proj.bias", 32), "tensor blk.0.attn_v.bias"},
+		"head of another size":   {nil, with("lm_head.weight", 258, 64), "tensor output.weight has shape [258 64], the config asks for [259 64]"},
+		"embedding of few rows":  {nil, with("model.embed_tokens.weight", 200, 64), "the tokenizer has 259 tokens but the model only 200 logits"},
+		"no tokens":              {changes{"tokenizer.ggml.tokens": nil}, all, "tokenizer.ggml.tokens"},
+		"tokenizer of Unigram":   {changes{"tokenizer.ggml.model": "t5"}, all, `tokenizer.ggml.model "t5" is not supported`},
+		"unknown pre-tokenizer":  {changes{"tokenizer.ggml.pre": "tekken"}, all, `tokenizer.ggml.pre "tekken" is not supported`},
+		"end token out of range": {changes{"tokenizer.ggml.eos_token_id": uint32(259)}, all, "tokenizer.ggml.eos_token_id is 259"},
+	} {
+		t.Run(name, func(t *testing.T) { refused(t, writeGGUF(t, m, c.meta, c.tensors, encodings[0]), c.want) })
+	}
+	t.Run("head width and base by default", func(t *testing.T) {
+		changed := changes{"llama.attention.key_length": nil, "llama.rope.freq_base": nil, "llama.rope.scaling.type": "none", "llama.expert_count": uint32(0)}
+		got := mustOpen(t, writeGGUF(t, m, changed, all, encodings[0])).Config
+		if diff := cmp.Diff(m.Config, got); diff != "" {
+			t.Errorf("config (-want +got):\n%s", diff)
+		}
+	})
+}
