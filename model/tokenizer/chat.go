@@ -51,7 +51,7 @@ func (t *Tokenizer) Chat(msgs []Message, addGenerationPrompt bool) (string, erro
 	}
 	out, err := t.chat.render(msgs, addGenerationPrompt)
 	if err != nil {
-		return "", fmt.Errorf("rendering the model's chat template: %w", err)
+		return "", fmt.Errorf("rendering the model's chat template: %s", t.chat.plainError(err))
 	}
 	return out, nil
 }
@@ -94,6 +94,9 @@ func preprocess(source string) string {
 
 func (c *chat) parse() (t *exec.Template, err error) {
 	defer recovered(&err)
+	if err := checkSize(c.source); err != nil {
+		return nil, err
+	}
 	// The loader holds nothing else: a template can include no file.
 	loader, err := loaders.NewMemoryLoader(map[string]string{"/chat": preprocess(c.source)})
 	if err != nil {
@@ -104,6 +107,7 @@ func (c *chat) parse() (t *exec.Template, err error) {
 		return nil, err
 	}
 	globals := exec.EmptyContext().Update(builtins.GlobalFunctions).Update(builtins.GlobalVariables)
+	globals.Set("range", boundedRange)
 	globals.Set("raise_exception", func(message string) (string, error) {
 		return "", fmt.Errorf("the template refuses: %s", message)
 	})
@@ -116,7 +120,7 @@ func (c *chat) parse() (t *exec.Template, err error) {
 		Context:           globals,
 		Filters:           filters,
 		Tests:             builtins.Tests,
-		ControlStructures: builtins.ControlStructures,
+		ControlStructures: boundedStructures(),
 		Methods:           builtins.Methods,
 	})
 }
@@ -134,7 +138,7 @@ func (c *chat) render(msgs []Message, addGenerationPrompt bool) (out string, err
 		limit += 4 * (len(m.Role) + len(m.Content))
 	}
 	data := exec.NewContext(map[string]any{
-		"messages": messages, "add_generation_prompt": addGenerationPrompt,
+		"messages": messages, "add_generation_prompt": addGenerationPrompt, macroDepth: new(int),
 	})
 	for name, token := range c.special {
 		data.Set(name, token)
@@ -144,6 +148,19 @@ func (c *chat) render(msgs []Message, addGenerationPrompt bool) (out string, err
 		return "", err
 	}
 	return w.text.String(), nil
+}
+
+// plainError is an error of the template library on one line, without the whole
+// template that it quotes; of a long one the beginning and the end, which holds
+// the cause.
+func (c *chat) plainError(err error) string {
+	text := strings.ReplaceAll(err.Error(), "template '"+preprocess(c.source)+"'", "it")
+	runes := []rune(strings.Join(strings.Fields(text), " "))
+	const head, tail = 100, 300
+	if len(runes) <= head+tail {
+		return string(runes)
+	}
+	return string(runes[:head]) + " … " + string(runes[len(runes)-tail:])
 }
 
 // recovered turns a panic of the template library into an error.

@@ -132,7 +132,8 @@ func parseMerges(raw json.RawMessage) ([][2]string, error) {
 	if absent(raw) {
 		return nil, errors.New("the list is missing")
 	}
-	list := bytes.TrimLeft(raw, "[ \t\r\n")
+	const blanks = " \t\r\n"
+	list := bytes.TrimLeft(bytes.TrimPrefix(bytes.TrimLeft(raw, blanks), []byte("[")), blanks)
 	var pairs [][2]string
 	if len(list) > 0 && list[0] == '"' {
 		var lines []string

@@ -12,8 +12,6 @@ import (
 // A normalizer rewrites a piece of text between added tokens.
 type normalizer func(string) string
 
-func normalForm(f norm.Form) normalizer { return f.String }
-
 // prependText puts text in front of every piece that is not empty.
 func prependText(text string) normalizer {
 	return func(s string) string {
