@@ -284,3 +284,24 @@ func TestKeepCheck(t *testing.T) {
 		}
 	}
 }
+
+// Each query head must read its own list, its KV head's or the layer's.
+func TestKeepHead(t *testing.T) {
+	s := Shape{Layers: 1, Heads: 6, KVHeads: 2, HeadDim: 8}
+	for name, c := range map[string]struct {
+		keep LayerKeep
+		want []int32 // first position of each query head's list
+	}{
+		"one list":       {LayerKeep{{7}}, []int32{7, 7, 7, 7, 7, 7}},
+		"per KV head":    {LayerKeep{{1}, {2}}, []int32{1, 1, 1, 2, 2, 2}},
+		"per query head": {LayerKeep{{1}, {2}, {3}, {4}, {5}, {6}}, []int32{1, 2, 3, 4, 5, 6}},
+	} {
+		var got []int32
+		for h := range s.Heads {
+			got = append(got, c.keep.Head(h, s)[0])
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
