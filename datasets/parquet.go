@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"math/big"
 	"reflect"
 	"strconv"
@@ -33,7 +32,7 @@ func (in input) parquet(f io.ReaderAt, size int64) (out []raw, err error) {
 	if file.NumRows() == 0 {
 		return nil, nil
 	}
-	texts := textColumns(file.Schema())
+	texts, unsigned := columns(file.Schema())
 	reader := parquet.NewGenericReader[map[string]any](file, file.Schema())
 	defer reader.Close()
 	batch := make([]map[string]any, 64)
@@ -52,6 +51,9 @@ func (in input) parquet(f io.ReaderAt, size int64) (out []raw, err error) {
 				value = plain(value)
 				if texts[name] && !validTexts(value) {
 					return nil, fmt.Errorf("%s: column %.60q is no valid UTF-8; make the file again", source, name)
+				}
+				if n, ok := value.(int64); ok && n < 0 && unsigned[name] {
+					value = json.Number(strconv.FormatUint(uint64(n), 10))
 				}
 				unpacked += weight(value)
 				fields[name] = value
@@ -96,13 +98,18 @@ func checkFooter(f io.ReaderAt, size int64) error {
 	return nil
 }
 
-// textColumns names the columns that hold nothing but text.
-func textColumns(schema *parquet.Schema) map[string]bool {
-	out := map[string]bool{}
+// columns names the columns that hold nothing but text, and those of unsigned
+// 64-bit numbers, which the library gives as signed ones.
+func columns(schema *parquet.Schema) (texts, unsigned map[string]bool) {
+	texts, unsigned = map[string]bool{}, map[string]bool{}
 	for _, field := range schema.Fields() {
-		out[field.Name()] = isText(field)
+		texts[field.Name()] = isText(field)
+		if field.Leaf() && field.Type().LogicalType() != nil {
+			kind, ok := field.Type().LogicalType().Value.(*format.IntType)
+			unsigned[field.Name()] = ok && kind.BitWidth == 64 && !kind.IsSigned
+		}
 	}
-	return out
+	return texts, unsigned
 }
 
 func isText(node parquet.Node) bool {
@@ -195,8 +202,6 @@ func plainKind(v reflect.Value) any {
 		return plain(v.Elem().Interface())
 	case v.CanInt():
 		return v.Int()
-	case v.CanUint() && v.Uint() > math.MaxInt64:
-		return json.Number(strconv.FormatUint(v.Uint(), 10))
 	case v.CanUint():
 		return int64(v.Uint())
 	case v.CanFloat():

@@ -40,7 +40,7 @@ LONGBENCH = pa.schema([
 
 # One column per kind of value that a data set may hold.
 KINDS = pa.schema([
-    ("id", pa.int64()), ("flag", pa.bool_()), ("small", pa.int8()), ("unsigned", pa.uint32()), ("large", pa.uint64()),
+    ("id", pa.int64()), ("flag", pa.bool_()), ("small", pa.int8()), ("unsigned", pa.uint32()), ("large", pa.uint64()), ("larger", pa.uint64()),
     ("half", pa.float32()), ("double", pa.float64()), ("bytes", pa.binary()), ("nothing", pa.null()),
     ("numbers", pa.list_(pa.int64())), ("nested", pa.list_(pa.list_(pa.float64()))),
     ("turn", pa.struct([("who", pa.string()), ("said", pa.string()), ("marks", pa.list_(pa.int32()))])),
@@ -55,7 +55,7 @@ KINDS = pa.schema([
 
 def kinds():
     full = {
-        "id": 1, "flag": True, "small": -7, "unsigned": 4000000000, "large": 9000000000000000000, "half": 0.5, "double": 1e-7, "bytes": b"raw",
+        "id": 1, "flag": True, "small": -7, "unsigned": 4000000000, "large": 9000000000000000000, "larger": 18000000000000000000, "half": 0.5, "double": 1e-7, "bytes": b"raw",
         "nothing": None, "numbers": [3, 1, 2], "nested": [[1.5], [], [2.5, 3.5]],
         "turn": {"who": "Anneke", "said": "hello", "marks": [1, 2]},
         "turns": [{"who": "Bruno", "said": "yes"}, {"who": "Celia", "said": None}],
