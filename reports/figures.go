@@ -2,9 +2,11 @@ package reports
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"image/color"
 	"math"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,16 +20,23 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// figures draws all figures; the keys are file names.
+// figurePrefix begins the names of all figures.
+const figurePrefix = "score-against-budget"
+
+// figures draws all figures; the keys are file names. A table without any result
+// has none.
 func figures(s Summary) (map[string][]byte, error) {
 	out := map[string][]byte{}
-	for _, t := range s.Tables {
-		suffix := ""
-		if len(s.Tables) > 1 {
-			suffix = fmt.Sprintf("-%s-%d", fileName(t.Model), t.ContextLength)
+	for i, t := range s.Tables {
+		if !slices.ContainsFunc(t.Lines, func(l Line) bool { return l.Average.Records > 0 }) {
+			continue
 		}
-		mean := panel{title: t.Model, cells: func(l Line) Cell { return l.Average }}
-		if err := drawAll(out, "score-against-budget"+suffix, t, []panel{mean}); err != nil {
+		suffix := s.figureSuffix(i)
+		mean := panel{title: path.Base(t.Model), y: "mean score", cells: func(l Line) Cell { return l.Average }}
+		if len(t.Tasks) == 1 {
+			mean.y = "score on " + t.Tasks[0]
+		}
+		if err := drawAll(out, figurePrefix+suffix, t, []panel{mean}); err != nil {
 			return nil, err
 		}
 		if len(t.Tasks) < 2 {
@@ -35,9 +44,9 @@ func figures(s Summary) (map[string][]byte, error) {
 		}
 		var each []panel
 		for k, task := range t.Tasks {
-			each = append(each, panel{title: task, cells: func(l Line) Cell { return l.Cells[k] }})
+			each = append(each, panel{title: task, y: "score", cells: func(l Line) Cell { return l.Cells[k] }})
 		}
-		if err := drawAll(out, "score-against-budget-by-task"+suffix, t, each); err != nil {
+		if err := drawAll(out, figurePrefix+"-by-task"+suffix, t, each); err != nil {
 			return nil, err
 		}
 	}
@@ -48,16 +57,36 @@ var notInFileNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
 func fileName(s string) string { return strings.Trim(notInFileNames.ReplaceAllString(s, "-"), "-.") }
 
+// figureSuffix tells the figures of table i from those of the others.
+func (s Summary) figureSuffix(i int) string {
+	if len(s.Tables) == 1 {
+		return ""
+	}
+	own := func(t Table, model func(string) string) string {
+		return fmt.Sprintf("-%s-%d", fileName(model(t.Model)), t.ContextLength)
+	}
+	// The short name does unless two models share it.
+	for _, model := range []func(string) string{path.Base, func(m string) string { return m }} {
+		suffix := own(s.Tables[i], model)
+		if !slices.ContainsFunc(s.Tables[:i], func(t Table) bool { return own(t, model) == suffix }) &&
+			!slices.ContainsFunc(s.Tables[i+1:], func(t Table) bool { return own(t, model) == suffix }) {
+			return suffix
+		}
+	}
+	return fmt.Sprintf("%s-%d", own(s.Tables[i], path.Base), i+1)
+}
+
 // A panel is one plot of a figure: the whole table, or one task of it.
 type panel struct {
-	title string
-	cells func(Line) Cell
+	title, y string
+	cells    func(Line) Cell
 }
 
 // A series is the variants of a table that differ in budget only.
 type series struct {
 	name, pruner string
 	lines        []Line
+	look         look
 }
 
 // seriesOf groups the lines; the full cache is no series but a level.
@@ -81,28 +110,33 @@ func (t Table) seriesOf() (all []series, full *Line) {
 		}
 		all[at].lines = append(all[at].lines, l)
 	}
+	for i, look := range looksOf(all) {
+		all[i].look = look
+	}
 	return all, full
 }
 
 const (
 	panelWidth  = 2.6 * vg.Inch
 	panelHeight = 2.0 * vg.Inch
-	legendWidth = 92.0 // points
 	mostColumns = 3
 )
 
 // drawAll draws the panels beside and below each other, the legend at the right,
 // as PNG, SVG and PDF.
 func drawAll(out map[string][]byte, name string, t Table, panels []panel) error {
-	columns := min(len(panels), mostColumns)
-	lines := (len(panels) + columns - 1) / columns
-	w, h := vg.Length(columns)*panelWidth+legendWidth, vg.Length(lines)*panelHeight
+	lines := (len(panels) + mostColumns - 1) / mostColumns
+	columns := (len(panels) + lines - 1) / lines // as even as can be: four are two and two
+	all, full := t.seriesOf()
+	key := legendOf(all, full)
+	w := vg.Length(columns)*panelWidth + key.width()
+	h := max(vg.Length(lines)*panelHeight, key.height())
 	png := vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(300))
 	svg := vgsvg.New(w, h)
 	pdf := vgpdf.New(w, h)
 	pdf.EmbedFonts(true)
 	for _, canvas := range []vg.CanvasSizer{png, svg, pdf} {
-		if err := drawPanels(draw.New(canvas), t, panels, columns); err != nil {
+		if err := drawPanels(draw.New(canvas), panels, columns, all, full, key); err != nil {
 			return fmt.Errorf("drawing %s: %w", name, err)
 		}
 	}
@@ -115,7 +149,7 @@ func drawAll(out map[string][]byte, name string, t Table, panels []panel) error 
 	if _, err := svg.WriteTo(&buf); err != nil {
 		return fmt.Errorf("encoding %s.svg: %w", name, err)
 	}
-	out[name+".svg"] = bytes.Clone(buf.Bytes())
+	out[name+".svg"] = bytes.ReplaceAll(buf.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif;"))
 	buf.Reset()
 	if _, err := pdf.WriteTo(&buf); err != nil {
 		return fmt.Errorf("encoding %s.pdf: %w", name, err)
@@ -135,30 +169,31 @@ func undated(pdf []byte) []byte {
 	})
 }
 
-func drawPanels(c draw.Canvas, t Table, panels []panel, columns int) error {
-	all, full := t.seriesOf()
-	legend := plot.NewLegend()
+func drawPanels(c draw.Canvas, panels []panel, columns int, all []series, full *Line, key legendBox) error {
+	// A vector file is transparent of itself, and black text lost on a dark page.
+	c.SetColor(color.White)
+	c.Fill(c.Rectangle.Path())
 	for i, p := range panels {
-		drawn, err := drawPanel(p, all, full, &legend, i == 0)
+		drawn, err := drawPanel(p, all, full)
 		if err != nil {
 			return err
 		}
-		left := vg.Length(i%columns) * panelWidth
-		top := vg.Length(i/columns) * panelHeight
-		width, height := c.Max.X-c.Min.X, c.Max.Y-c.Min.Y
-		drawn.Draw(draw.Crop(c, left+2, left+panelWidth-width-8, height-top-panelHeight+2, -top-3))
+		left := c.Min.X + vg.Length(i%columns)*panelWidth
+		top := c.Max.Y - vg.Length(i/columns)*panelHeight
+		drawn.Draw(draw.Canvas{Canvas: c.Canvas, Rectangle: vg.Rectangle{
+			Min: vg.Point{X: left + 2, Y: top - panelHeight + 2}, Max: vg.Point{X: left + panelWidth - 8, Y: top - 3},
+		}})
 	}
-	legend.Top, legend.Left, legend.ThumbnailWidth, legend.Padding = true, true, 18, 1.5
-	legend.TextStyle, legend.YPosition = newPlot("", "", "").Legend.TextStyle, draw.PosCenter
-	legend.Draw(draw.Crop(c, vg.Length(columns)*panelWidth+2, 0, 0, -14))
+	key.draw(c, c.Min.X+vg.Length(columns)*panelWidth, c.Max.Y)
 	return nil
 }
 
 // drawPanel draws score against budget. A method with fixed budgets is a curve;
 // one that chooses its budget is a point with the spread of its choice; the full
 // cache is a level.
-func drawPanel(p panel, all []series, full *Line, legend *plot.Legend, withLegend bool) (*plot.Plot, error) {
-	out := newPlot(p.title, "KV cache kept (%)", "score")
+func drawPanel(p panel, all []series, full *Line) (*plot.Plot, error) {
+	out := newPlot(p.title, "KV cache kept (%)", p.y)
+	out.Title.Text = fit(out.Title.TextStyle, p.title, panelWidth-20)
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color, grid.Horizontal.Width = nil, color.Gray{225}, 0.4
 	out.Add(grid)
@@ -171,35 +206,19 @@ func drawPanel(p panel, all []series, full *Line, legend *plot.Legend, withLegen
 		if err != nil {
 			return nil, err
 		}
-		level.Width, level.Color, level.Dashes = 1, color.Gray{110}, []vg.Length{3, 2}
+		level.LineStyle = fullLevel
 		out.Add(level)
-		if withLegend {
-			legend.Add("full", level)
-		}
 	}
-	taken := map[string]int{}
 	for _, s := range all {
-		at := place(s.pruner)
-		look := at + taken[s.pruner] // further settings of a method share its colour
-		taken[s.pruner]++
-		var xys plotter.XYs
-		var spread plotter.XErrors
+		var points []point
 		for _, l := range s.lines {
 			if c := p.cells(l); c.Records > 0 {
-				xys = append(xys, plotter.XY{X: c.Budget, Y: c.Score})
-				spread = append(spread, struct{ Low, High float64 }{min(c.Spread, c.Budget), min(c.Spread, 100-c.Budget)})
+				points = append(points, point{c.Budget, c.Score, c.Spread})
 				see(c.Score)
 			}
 		}
-		if len(xys) == 0 {
-			continue
-		}
-		thumbs, err := addSeries(out, xys, spread, palette[at%len(palette)], look)
-		if err != nil {
+		if err := addSeries(out, points, s.look); err != nil {
 			return nil, err
-		}
-		if withLegend {
-			legend.Add(s.name, thumbs...)
 		}
 	}
 	out.X.Min, out.X.Max = 0, 103
@@ -208,60 +227,62 @@ func drawPanel(p panel, all []series, full *Line, legend *plot.Legend, withLegen
 	return out, nil
 }
 
+// A point is one variant in a panel.
+type point struct{ budget, score, spread float64 }
+
 // addSeries adds a curve through the points, or a single point with its spread.
-func addSeries(p *plot.Plot, xys plotter.XYs, spread plotter.XErrors, c color.Color, look int) ([]plot.Thumbnailer, error) {
-	order := make([]int, len(xys))
-	for i := range order {
-		order[i] = i
+func addSeries(p *plot.Plot, points []point, look look) error {
+	if len(points) == 0 {
+		return nil
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case xys[a].X < xys[b].X:
-			return -1
-		case xys[a].X > xys[b].X:
-			return 1
-		}
-		return 0
-	})
-	sorted := make(plotter.XYs, len(xys))
-	for i, k := range order {
-		sorted[i] = xys[k]
+	slices.SortStableFunc(points, func(a, b point) int { return cmp.Compare(a.budget, b.budget) })
+	xys := make(plotter.XYs, len(points))
+	for i, at := range points {
+		xys[i] = plotter.XY{X: at.budget, Y: at.score}
 	}
-	points, err := plotter.NewScatter(sorted)
+	marks, err := plotter.NewScatter(xys)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	points.Color, points.Radius, points.Shape = c, 2.2, glyphs[look%len(glyphs)]
-	if len(sorted) == 1 {
+	marks.GlyphStyle = look.glyphStyle()
+	if len(points) == 1 {
+		at := points[0]
 		bars, err := plotter.NewXErrorBars(struct {
 			plotter.XYs
 			plotter.XErrors
-		}{sorted, spread})
+		}{xys, plotter.XErrors{{Low: min(at.spread, at.budget), High: min(at.spread, 100-at.budget)}}})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		bars.Color, bars.Width, bars.CapWidth = c, 0.6, 3
-		points.Radius = 3
-		p.Add(bars, points)
-		return []plot.Thumbnailer{points}, nil
+		bars.Color, bars.Width, bars.CapWidth = marks.Color, 0.6, 3
+		marks.Radius *= 1.3
+		if at.spread > 0 {
+			p.Add(bars)
+		}
+		p.Add(marks)
+		return nil
 	}
-	line, err := plotter.NewLine(sorted)
+	line, err := plotter.NewLine(xys)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	line.Color, line.Width, line.Dashes = c, 1, dashes[look%len(dashes)]
-	p.Add(line, points)
-	return []plot.Thumbnailer{line, points}, nil
+	line.LineStyle = look.lineStyle()
+	p.Add(line, marks)
+	return nil
 }
 
-// scale is the range of an axis of scores, with its ticks at round values.
+// scale is the range of an axis of scores, with its ticks at round values. Ticks
+// stay within 0 and 100; the axis goes a little further, so that marks there
+// stay whole.
 func scale(low, high float64) (from, to float64, ticks plot.ConstantTicks) {
 	if low > high {
 		low, high = 0, 100
 	}
-	if high-low < 1 {
-		low, high = low-0.5, high+0.5
+	const least = 2 // a difference that small must not fill the axis
+	if short := least - (high - low); short > 0 {
+		low, high = low-short/2, high+short/2
 	}
+	low, high = max(low, 0), min(high, 100)
 	step := math.Pow(10, math.Floor(math.Log10((high-low)/2)))
 	for _, m := range []float64{1, 2, 5, 10} {
 		if (high-low)/(step*m) <= 5 {
@@ -269,14 +290,12 @@ func scale(low, high float64) (from, to float64, ticks plot.ConstantTicks) {
 			break
 		}
 	}
-	from = max(math.Floor(low/step-0.2)*step, min(0, low))
-	to = math.Ceil(high/step+0.05) * step
-	if from == 0 {
-		from = -0.02 * to // a glyph at 0 stays whole
-	}
+	first, last := math.Floor(low/step+1e-9), math.Ceil(high/step-1e-9)
 	digits := max(0, int(-math.Floor(math.Log10(step)+1e-9)))
-	for i := math.Ceil(from / step); i*step <= to+1e-9; i++ {
+	for i := first; i <= last; i++ {
 		ticks = append(ticks, plot.Tick{Value: i * step, Label: fmt.Sprintf("%.*f", digits, i*step)})
 	}
-	return from, to, ticks
+	from, to = first*step, last*step
+	margin := 0.04 * (to - from)
+	return from - margin, to + margin, ticks
 }

@@ -44,17 +44,16 @@ func (t Table) records() string {
 	counts := make([]string, len(t.Tasks))
 	same := true
 	for k, task := range t.Tasks {
-		n := 0
-		for _, l := range t.Lines {
-			n = max(n, l.Cells[k].Records)
-		}
-		counts[k] = fmt.Sprintf("%s %d", task, n)
-		same = same && n == t.most(0)
+		counts[k] = fmt.Sprintf("%s %d", task, t.most(k))
+		same = same && t.most(k) == t.most(0)
 	}
-	if same {
-		return fmt.Sprintf("%d records of each task", t.most(0))
+	switch {
+	case !same:
+		return "Records: " + strings.Join(counts, ", ")
+	case len(t.Tasks) == 1:
+		return count(t.most(0), "record")
 	}
-	return "records: " + strings.Join(counts, ", ")
+	return count(t.most(0), "record") + " of each task"
 }
 
 // most is the largest count of scored records of task k.
@@ -64,6 +63,14 @@ func (t Table) most(k int) int {
 		n = max(n, l.Cells[k].Records)
 	}
 	return n
+}
+
+// count is "1 record" or "3 records".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // legend says what the figures are.

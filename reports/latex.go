@@ -5,9 +5,12 @@ import (
 	"strings"
 )
 
+// latexEscaper escapes what LaTeX reads as commands, and what its usual font
+// encoding prints as something else.
 var latexEscaper = strings.NewReplacer(
 	`\`, `\textbackslash{}`, `{`, `\{`, `}`, `\}`, `_`, `\_`, `%`, `\%`, `&`, `\&`, `#`, `\#`, `$`, `\$`,
-	`^`, `\textasciicircum{}`, `~`, `\textasciitilde{}`, `–`, `--`, `“`, "``", `”`, "''",
+	`^`, `\textasciicircum{}`, `~`, `\textasciitilde{}`, `<`, `\textless{}`, `>`, `\textgreater{}`, `|`, `\textbar{}`, `"`, `''`,
+	`–`, `--`, `“`, "``", `”`, `''`, "\n", " ",
 )
 
 // latex renders a document that compiles by itself; the tables need only
@@ -25,7 +28,7 @@ func latex(s Summary, title string) string {
 
 func latexTable(t Table) string {
 	var b strings.Builder
-	caption := t.heading() + ". " + legend + " " + sentence(t.records()) + "."
+	caption := t.heading() + ". " + legend + " " + t.records() + "."
 	if len(t.Notes) > 0 {
 		caption += " " + strings.Join(t.Notes, " ")
 	}
@@ -57,9 +60,14 @@ func writeLatexLine(b *strings.Builder, cells []string, style string) {
 		if i > 0 {
 			b.WriteString(" & ")
 		}
-		if c != "" {
-			b.WriteString(style + latexEscaper.Replace(c))
+		if c == "" {
+			continue
 		}
+		text := latexEscaper.Replace(c)
+		if len(c) > 1 && c[0] == '-' && c[1] >= '0' && c[1] <= '9' {
+			text = "$-$" + text[1:] // a minus, not a hyphen
+		}
+		b.WriteString(style + text)
 	}
 	b.WriteString(" \\\\\n")
 }

@@ -3,33 +3,55 @@ package reports
 import (
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // markdown renders all tables for GitHub.
 func markdown(s Summary, title string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n", title)
+	fmt.Fprintf(&b, "# %s\n", escapeMarkdown(title))
 	for _, t := range s.Tables {
-		fmt.Fprintf(&b, "\n## %s\n\n", t.heading())
-		head := append([]string{"variant"}, t.Tasks...)
+		fmt.Fprintf(&b, "\n## %s\n\n", escapeMarkdown(t.heading()))
+		head := []string{"variant"}
+		for _, task := range t.Tasks {
+			head = append(head, escapeMarkdown(task))
+		}
 		writeMarkdownLine(&b, append(head, headerVsFull, headerAverage))
 		b.WriteString("|---|" + strings.Repeat("---:|", len(t.Tasks)+2) + "\n")
 		for _, l := range t.Lines {
-			cells := []string{l.Variant}
+			cells := []string{escapeMarkdown(l.Variant)}
 			for _, c := range l.Cells {
 				cells = append(cells, markdownCell(c))
 			}
 			writeMarkdownLine(&b, append(cells, l.vsFull(), markdownCell(l.Average)))
 		}
-		fmt.Fprintf(&b, "\n%s %s.\n", legend, sentence(t.records()))
+		fmt.Fprintf(&b, "\n%s %s.\n", legend, escapeMarkdown(t.records()))
 		for _, note := range t.Notes {
-			fmt.Fprintf(&b, "\n%s\n", note)
+			fmt.Fprintf(&b, "\n%s\n", escapeMarkdown(note))
 		}
 	}
 	return b.String()
 }
 
-func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+// escapeMarkdown escapes what Markdown reads as markup. An underscore between
+// letters or digits means nothing there and stays readable.
+func escapeMarkdown(s string) string {
+	var b strings.Builder
+	runes := []rune(s)
+	word := func(i int) bool {
+		return i >= 0 && i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]))
+	}
+	for i, r := range runes {
+		switch {
+		case r == '\n' || r == '\r':
+			r = ' '
+		case strings.ContainsRune("\\`*[]<>|~&$", r), r == '_' && !(word(i-1) && word(i+1)), r == '#' && i == 0:
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
 
 func markdownCell(c Cell) string {
 	if c.Records == 0 {
@@ -40,7 +62,7 @@ func markdownCell(c Cell) string {
 
 func writeMarkdownLine(b *strings.Builder, cells []string) {
 	for _, c := range cells {
-		b.WriteString("| " + strings.ReplaceAll(c, "|", `\|`) + " ")
+		b.WriteString("| " + c + " ")
 	}
 	b.WriteString("|\n")
 }

@@ -174,21 +174,31 @@ func (t *Table) compareWithFull() {
 		}
 	}
 	if len(zero) > 0 {
-		t.Notes = append(t.Notes, fmt.Sprintf("The full cache scores 0 on %s, which %q therefore leaves out.", strings.Join(zero, ", "), headerVsFull))
+		t.Notes = append(t.Notes, fmt.Sprintf("The full cache scores 0 on %s, which “%s” therefore leaves out.", strings.Join(zero, ", "), headerVsFull))
 	}
 }
 
 // note writes down errors and uneven counts of records.
 func (t *Table) note() {
 	failed := 0
-	for k := range t.Tasks {
+	for k, task := range t.Tasks {
 		most := 0
 		for _, l := range t.Lines {
 			most = max(most, l.Cells[k].Errors)
 		}
 		failed += most
+		least := t.most(k)
+		for _, l := range t.Lines {
+			least = min(least, l.Cells[k].Records)
+		}
+		if least < t.most(k) {
+			t.Notes = append(t.Notes, fmt.Sprintf("On %s the variants were scored on %d to %s: their means are not over the same records.", task, least, count(t.most(k), "record")))
+		}
 	}
-	if failed > 0 {
+	if failed == 1 {
+		t.Notes = append(t.Notes, "1 record could not be run and is not in the means; see the field error of the rows.")
+	}
+	if failed > 1 {
 		t.Notes = append(t.Notes, fmt.Sprintf("%d records could not be run and are not in the means; see the field error of the rows.", failed))
 	}
 }

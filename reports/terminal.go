@@ -3,7 +3,7 @@ package reports
 import (
 	"fmt"
 	"io"
-	"unicode/utf8"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -12,25 +12,50 @@ import (
 )
 
 // Terminal prints the tables for a screen of width columns. Tasks that do not fit
-// beside each other follow below.
+// beside each other follow below; long names are broken.
 func Terminal(w io.Writer, s Summary, width int, colour bool) {
+	line := func(s string) { fmt.Fprintln(w, wrap(s, width)) }
 	for i, t := range s.Tables {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintln(w, t.heading())
-		for _, span := range t.spans(width) {
-			fmt.Fprintln(w, t.render(span, colour))
+		line(t.heading())
+		widths := t.widths(width)
+		for _, span := range widths.spans(width) {
+			fmt.Fprintln(w, t.render(span, widths, colour))
 		}
-		fmt.Fprintf(w, "%s.\n", sentence(t.records()))
+		line(t.records() + ".")
 		for _, note := range t.Notes {
-			fmt.Fprintln(w, note)
+			line(note)
 		}
 	}
 }
 
-// cellWidth is what a column takes of the screen, borders included.
-func cellWidth(name string) int { return max(utf8.RuneCountInString(name), len("100.00")) + 3 }
+// widths are what the columns of a table take of the screen, borders left out.
+type widths struct {
+	variant, vsFull, average int
+	tasks                    []int
+}
+
+// border is what a column needs beside its text: blanks and a line.
+const border = 3
+
+func (t Table) widths(screen int) widths {
+	number := text.StringWidthWithoutEscSequences("100.00")
+	w := widths{variant: len("variant"), vsFull: len(headerVsFull), average: len(headerAverage)}
+	for _, l := range t.Lines {
+		w.variant = max(w.variant, text.StringWidthWithoutEscSequences(l.Variant))
+		w.vsFull = max(w.vsFull, text.StringWidthWithoutEscSequences(l.vsFull()))
+	}
+	beside := w.vsFull + w.average + 2*border
+	for _, task := range t.Tasks {
+		w.tasks = append(w.tasks, min(max(text.StringWidthWithoutEscSequences(task), number), max(screen/3-border, number)))
+		beside = max(beside, w.tasks[len(w.tasks)-1]+border)
+	}
+	// One task, or the averages, must fit beside the variants.
+	w.variant = min(w.variant, max(min(screen/2, screen-1-beside)-border, len("variant")))
+	return w
+}
 
 // A columns is the part of a table that is printed in one piece: tasks
 // [from,to), and the averages where they are the last.
@@ -39,35 +64,32 @@ type columns struct {
 	averages bool
 }
 
-func (t Table) spans(width int) []columns {
-	first := cellWidth("variant")
-	for _, l := range t.Lines {
-		first = max(first, cellWidth(l.Variant))
-	}
-	averages := cellWidth(headerVsFull) + cellWidth(headerAverage)
+func (w widths) spans(screen int) []columns {
+	first := w.variant + border + 1
+	averages := w.vsFull + w.average + 2*border
 	var out []columns
-	at, used := 0, first+1
-	for k, task := range t.Tasks {
-		if used += cellWidth(task); used > width && k > at {
+	at, used := 0, first
+	for k, task := range w.tasks {
+		if used += task + border; used > screen && k > at {
 			out = append(out, columns{from: at, to: k})
-			at, used = k, first+1+cellWidth(task)
+			at, used = k, first+task+border
 		}
 	}
-	if used+averages > width && at < len(t.Tasks) {
-		return append(out, columns{from: at, to: len(t.Tasks)}, columns{from: len(t.Tasks), to: len(t.Tasks), averages: true})
+	if last := len(w.tasks); used+averages > screen {
+		return append(out, columns{from: at, to: last}, columns{from: last, to: last, averages: true})
 	}
-	return append(out, columns{from: at, to: len(t.Tasks), averages: true})
+	return append(out, columns{from: at, to: len(w.tasks), averages: true})
 }
 
-func (t Table) render(c columns, colour bool) string {
+func (t Table) render(c columns, w widths, colour bool) string {
 	out := table.NewWriter()
 	style := table.StyleRounded
 	style.Format.Header = text.FormatDefault
 	style.Options.SeparateRows = false
 	out.SetStyle(style)
 	head := table.Row{"variant"}
-	for _, task := range t.Tasks[c.from:c.to] {
-		head = append(head, task)
+	for k := c.from; k < c.to; k++ {
+		head = append(head, wrap(t.Tasks[k], w.tasks[k]))
 	}
 	if c.averages {
 		head = append(head, headerVsFull, headerAverage)
@@ -80,7 +102,7 @@ func (t Table) render(c columns, colour bool) string {
 	configs[0].Align, configs[0].AlignHeader = text.AlignLeft, text.AlignLeft
 	out.SetColumnConfigs(configs)
 	for _, l := range t.Lines {
-		row := table.Row{l.Variant}
+		row := table.Row{wrap(l.Variant, w.variant)}
 		for _, cell := range l.Cells[c.from:c.to] {
 			row = append(row, screenCell(cell, colour))
 		}
@@ -90,6 +112,15 @@ func (t Table) render(c columns, colour bool) string {
 		out.AppendRow(row)
 	}
 	return out.Render()
+}
+
+// wrap breaks a text into lines of at most width columns, at blanks where it can.
+func wrap(s string, width int) string {
+	lines := strings.Split(text.WrapSoft(s, width), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n")
 }
 
 func screenCell(c Cell, colour bool) string {
@@ -106,20 +137,29 @@ func screenCell(c Cell, colour bool) string {
 // Timings prints where the time of a run went. It is no part of the report: two
 // runs of the same experiment differ in it.
 func Timings(w io.Writer, all []rows.Row) {
+	// Context lengths that leave a prompt as it is share its measurement.
 	type record struct {
-		model, task string
-		length, at  int
+		model, task, prompt string
+		at                  int
 	}
-	seen := map[record]bool{}
+	type variant struct {
+		record
+		label string
+	}
+	done := map[variant]bool{}
 	var prefill, decode, selecting float64
 	tokens, generated := 0, 0
 	// Rows of one record share its prefill, and its variants decode together: the
 	// record took as long as its slowest variant.
 	slowest := map[record]float64{}
 	for _, r := range all {
-		k := record{r.Model, r.Task, r.ContextLength, r.Index}
-		if !seen[k] {
-			seen[k] = true
+		k := record{r.Model, r.Task, r.PromptHash, r.Index}
+		v := variant{k, r.Variant}
+		if r.Error != "" || done[v] {
+			continue
+		}
+		done[v] = true
+		if _, seen := slowest[k]; !seen {
 			prefill += r.Timing.Prefill
 			tokens += r.PromptTokens
 		}

@@ -1,50 +1,113 @@
 package reports
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/google/renameio/v2"
 
 	"refreekv/runners/rows"
 )
 
+// Formats are the forms of a summary that Render knows.
+var Formats = []string{"md", "tex", "csv", "json"}
+
+// IsFormat reports whether Render knows a format.
+func IsFormat(format string) bool { return slices.Contains(Formats, format) }
+
+// Render renders the tables of rows in one format.
+func Render(all []rows.Row, title, format string) ([]byte, error) {
+	s, err := Summarize(all)
+	if err != nil {
+		return nil, err
+	}
+	return s.render(title, format)
+}
+
+func (s Summary) render(title, format string) ([]byte, error) {
+	switch format {
+	case "md":
+		return []byte(markdown(s, title)), nil
+	case "tex":
+		return []byte(latex(s, title)), nil
+	case "csv":
+		return csvTable(s)
+	case "json":
+		var buf bytes.Buffer
+		out := json.NewEncoder(&buf)
+		out.SetIndent("", "  ")
+		out.SetEscapeHTML(false)
+		if err := out.Encode(s); err != nil {
+			return nil, fmt.Errorf("encoding the summary: %w", err)
+		}
+		return buf.Bytes(), nil
+	}
+	return nil, fmt.Errorf("format %q is none of %s", format, strings.Join(Formats, ", "))
+}
+
 // WriteAll writes summary.md, .tex, .csv and .json and the figures of a run into
-// its folder. Each file appears whole or not at all.
+// its folder, and removes figures that it no longer has. Each file appears whole
+// or not at all.
 func WriteAll(dir string, all []rows.Row, title string) error {
 	s, err := Summarize(all)
 	if err != nil {
 		return err
 	}
-	sheet, err := csvTable(s)
+	files, err := figures(s)
 	if err != nil {
 		return err
 	}
-	object, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encoding the summary: %w", err)
-	}
-	files := map[string][]byte{
-		"summary.md":   []byte(markdown(s, title)),
-		"summary.tex":  []byte(latex(s, title)),
-		"summary.csv":  sheet,
-		"summary.json": append(object, '\n'),
-	}
-	drawings, err := figures(s)
-	if err != nil {
-		return err
-	}
-	for name, content := range drawings {
-		files[filepath.Join("figures", name)] = content
-	}
-	if err := os.MkdirAll(filepath.Join(dir, "figures"), 0o755); err != nil {
+	folder := filepath.Join(dir, "figures")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return fmt.Errorf("making the folder of the figures: %w", err)
 	}
 	for name, content := range files {
-		if err := renameio.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
-			return fmt.Errorf("writing the report: %w", err)
+		if err := writeFile(filepath.Join(folder, name), content); err != nil {
+			return err
+		}
+	}
+	if err := removeOld(folder, files); err != nil {
+		return err
+	}
+	for _, format := range Formats {
+		content, err := s.render(title, format)
+		if err != nil {
+			return err
+		}
+		if err := writeFile(filepath.Join(dir, "summary."+format), content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeFile(path string, content []byte) error {
+	if err := renameio.WriteFile(path, content, 0o644); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
+}
+
+// removeOld removes the figures of an earlier report whose models or tasks were
+// others: their names differ, and beside the new ones they would mislead.
+func removeOld(folder string, now map[string][]byte) error {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	for _, e := range entries {
+		_, stays := now[e.Name()]
+		ours := strings.HasPrefix(e.Name(), figurePrefix) && slices.Contains([]string{".png", ".svg", ".pdf"}, filepath.Ext(e.Name()))
+		if stays || !ours {
+			continue
+		}
+		if err := os.Remove(filepath.Join(folder, e.Name())); err != nil {
+			return fmt.Errorf("removing a figure of an earlier report: %w", err)
 		}
 	}
 	return nil

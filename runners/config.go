@@ -1,17 +1,17 @@
 package runners
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v4"
 
 	"refreekv/configs"
 	"refreekv/pruners"
+	"refreekv/tasks"
 )
 
 // A Config is one experiment, as its YAML file says.
@@ -53,35 +53,59 @@ type Overrides struct {
 	Set      []string // key=value, the value in YAML: "context_lengths=[2048, 4096]"
 }
 
+// An OverrideError is a wrong value among the overrides, not in the file.
+type OverrideError struct {
+	Flag string // where the value was given: "--tasks", "--set records"
+	Err  error
+}
+
+// Error is the flag and what is wrong with its value.
+func (e *OverrideError) Error() string { return e.Flag + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong with the value.
+func (e *OverrideError) Unwrap() error { return e.Err }
+
+// A fieldError is a wrong value of a config's field, wherever it came from.
+type fieldError struct {
+	field string
+	err   error
+}
+
+func (e *fieldError) Error() string { return e.field + ": " + e.err.Error() }
+
+func wrong(field, format string, args ...any) *fieldError {
+	return &fieldError{field, fmt.Errorf(format, args...)}
+}
+
 // LoadConfig reads the config at path, or the embedded one of that name
-// (quickstart), with the overrides applied.
+// (quickstart), with the overrides applied. What is wrong with these is an
+// *OverrideError, what is wrong with the file names the file.
 func LoadConfig(path string, o Overrides) (*Config, error) {
 	raw, name, err := readConfig(path)
 	if err != nil {
 		return nil, err
 	}
-	if raw, err = applySets(raw, o.Set); err != nil {
-		return nil, err
-	}
+	return parseConfig(raw, name, o)
+}
+
+// parseConfig is LoadConfig of a file's contents; errors call the file name.
+func parseConfig(raw []byte, name string, o Overrides) (*Config, error) {
 	var f configFile
-	if err := yaml.Load(raw, &f, yaml.WithKnownFields()); err != nil {
-		return nil, fmt.Errorf("%s: %s", name, oneLine(err))
-	}
-	c := f.Config
-	for _, v := range f.Variants {
-		specs, err := expandVariant(v)
-		if err != nil {
-			return nil, fmt.Errorf("%s: variants: %w", name, err)
-		}
-		c.Variants = append(c.Variants, specs...)
-	}
-	if err := c.override(o); err != nil {
-		return nil, err
-	}
-	if err := c.complete(); err != nil {
+	if err := decode(raw, &f); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return &c, nil
+	origin, err := f.override(o)
+	if err != nil {
+		return nil, err
+	}
+	c, bad := f.complete()
+	if bad == nil {
+		return c, nil
+	}
+	if flag, ok := origin[bad.field]; ok {
+		return nil, &OverrideError{flag, bad.err}
+	}
+	return nil, fmt.Errorf("%s: %w", name, bad)
 }
 
 func readConfig(path string) (raw []byte, name string, err error) {
@@ -96,111 +120,156 @@ func readConfig(path string) (raw []byte, name string, err error) {
 	if strings.ContainsRune(path, filepath.Separator) || strings.HasSuffix(path, ".yaml") {
 		return nil, "", fmt.Errorf("reading config: %w", err)
 	}
-	return nil, "", fmt.Errorf("config %q is neither a file nor one of the built-in ones: %s", path, strings.Join(configs.Names(), ", "))
+	return nil, "", fmt.Errorf("%w: %q is neither a file nor a built-in one (%s)%s", ErrNoConfig, path, strings.Join(configs.Names(), ", "), DidYouMean(path, configs.Names()))
 }
 
-// applySets writes key=value pairs over top-level keys of a YAML document.
-func applySets(raw []byte, sets []string) ([]byte, error) {
-	if len(sets) == 0 {
-		return raw, nil
-	}
-	var doc map[string]any
-	if err := yaml.Load(raw, &doc); err != nil {
-		return nil, fmt.Errorf("config: %s", oneLine(err))
-	}
-	for _, set := range sets {
+// ErrNoConfig is a config's name that nothing stands behind.
+var ErrNoConfig = errors.New("no such config")
+
+// override applies the overrides and returns which flag gave each field that
+// they changed.
+func (f *configFile) override(o Overrides) (origin map[string]string, err error) {
+	origin = map[string]string{}
+	for _, set := range o.Set {
 		key, value, ok := strings.Cut(set, "=")
 		if !ok || key == "" {
-			return nil, fmt.Errorf("--set %q: want key=value", set)
+			return nil, &OverrideError{"--set", fmt.Errorf("%q: want key=value", set)}
 		}
-		var v any
-		if err := yaml.Load([]byte(value), &v); err != nil {
-			return nil, fmt.Errorf("--set %s: %s", key, oneLine(err))
+		if err := decodeField(key, value, f); err != nil {
+			return nil, &OverrideError{"--set " + key, err}
 		}
-		doc[key] = v
+		origin[key] = "--set " + key
 	}
-	return yaml.Dump(doc)
-}
-
-func (c *Config) override(o Overrides) error {
 	if len(o.Models) > 0 {
-		c.Models = o.Models
+		f.Models, origin["models"] = o.Models, "--model"
 	}
 	if len(o.Tasks) > 0 {
-		c.Tasks = o.Tasks
+		f.Tasks, origin["tasks"] = o.Tasks, "--tasks"
 	}
-	if o.Limit > 0 {
-		c.Records = o.Limit
+	if o.Limit != 0 {
+		if o.Limit < 0 {
+			return nil, &OverrideError{"--limit", fmt.Errorf("%d is negative; want the number of records of each task", o.Limit)}
+		}
+		f.Records, origin["records"] = o.Limit, "--limit"
 	}
 	if o.Data != "" {
-		c.Data = o.Data
+		f.Data = o.Data
 	}
-	if len(o.Variants) == 0 {
-		return nil
-	}
-	c.Variants = nil
-	for _, text := range o.Variants {
-		spec, err := pruners.Parse(text)
-		if err != nil {
-			return fmt.Errorf("--variants: %w", err)
+	if len(o.Variants) > 0 {
+		f.Variants, origin["variants"] = nil, "--variants"
+		for _, text := range o.Variants {
+			f.Variants = append(f.Variants, text)
 		}
-		c.Variants = append(c.Variants, spec)
 	}
-	return nil
+	return origin, nil
 }
 
 var runName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
-// complete fills in defaults and refuses what cannot be run.
-func (c *Config) complete() error {
+// complete fills in defaults, multiplies the variants out and refuses what
+// cannot be run.
+func (f *configFile) complete() (*Config, *fieldError) {
+	c := f.Config
 	if c.Protocol == "" {
-		c.Protocol = "standard"
+		c.Protocol = tasks.Protocols[0]
 	}
 	if len(c.ContextLengths) == 0 {
 		c.ContextLengths = []int{4096}
 	}
 	switch {
 	case !runName.MatchString(c.Name):
-		return fmt.Errorf("name: %q cannot name a folder; use letters, digits, '.', '_' and '-'", c.Name)
+		return nil, wrong("name", "%q cannot name a folder; use letters, digits, '.', '_' and '-'", c.Name)
 	case len(c.Models) == 0:
-		return fmt.Errorf("models: name at least one model")
+		return nil, wrong("models", "name at least one model")
 	case len(c.Tasks) == 0:
-		return fmt.Errorf("tasks: name at least one task (refreekv list tasks)")
-	case len(c.Variants) == 0:
-		return fmt.Errorf("variants: name at least one pruner (refreekv list pruners)")
-	case c.Protocol != "standard" && c.Protocol != "paper":
-		return fmt.Errorf("protocol: %q is neither standard nor paper", c.Protocol)
+		return nil, wrong("tasks", "name at least one task (refreekv list tasks)")
+	case !slices.Contains(tasks.Protocols, c.Protocol):
+		return nil, wrong("protocol", "%q is neither %s%s", c.Protocol, strings.Join(tasks.Protocols, " nor "), DidYouMean(c.Protocol, tasks.Protocols))
 	case c.Records < 0:
-		return fmt.Errorf("records: %d is negative; 0 means all", c.Records)
+		return nil, wrong("records", "%d is negative; 0 means all", c.Records)
 	}
 	for _, n := range c.ContextLengths {
-		if n < 16 {
-			return fmt.Errorf("context_lengths: %d tokens hold no prompt; use at least 16", n)
+		if n < MinContextLength {
+			return nil, wrong("context_lengths", "%d tokens hold no prompt; use at least %d", n, MinContextLength)
 		}
 	}
-	seen := map[string]bool{}
-	for _, spec := range c.Variants {
+	if n, twice := repeated(c.ContextLengths); twice {
+		return nil, wrong("context_lengths", "%d is named twice", n)
+	}
+	for _, check := range []func(*Config) *fieldError{f.expandVariants, checkModels, checkTasks} {
+		if err := check(&c); err != nil {
+			return nil, err
+		}
+	}
+	return &c, nil
+}
+
+// MinContextLength is the smallest context length, in tokens, that a prompt is
+// made for.
+const MinContextLength = 16
+
+func (f *configFile) expandVariants(c *Config) *fieldError {
+	for _, v := range f.Variants {
+		specs, err := expandVariant(v)
+		if err != nil {
+			return &fieldError{"variants", err}
+		}
+		c.Variants = append(c.Variants, specs...)
+	}
+	if len(c.Variants) == 0 {
+		return wrong("variants", "name at least one pruner (refreekv list pruners)")
+	}
+	labels := make([]string, len(c.Variants))
+	for i, spec := range c.Variants {
 		if _, err := pruners.New(spec); err != nil {
-			return fmt.Errorf("variants: %w", err)
+			return &fieldError{"variants", err}
 		}
-		if seen[spec.String()] {
-			return fmt.Errorf("variants: %q is named twice", spec.String())
-		}
-		seen[spec.String()] = true
+		labels[i] = spec.String()
 	}
-	for what, names := range map[string][]string{"models": c.Models, "tasks": c.Tasks} {
-		twice := map[string]bool{}
-		for _, name := range names {
-			if twice[name] {
-				return fmt.Errorf("%s: %q is named twice", what, name)
-			}
-			twice[name] = true
-		}
+	if label, twice := repeated(labels); twice {
+		return wrong("variants", "%q is named twice", label)
 	}
 	return nil
 }
 
-// oneLine folds an error's text into one line.
-func oneLine(err error) string {
-	return string(bytes.Join(bytes.Fields([]byte(err.Error())), []byte(" ")))
+func checkModels(c *Config) *fieldError {
+	for _, name := range c.Models {
+		if err := CheckModel(name); err != nil {
+			return &fieldError{"models", err}
+		}
+	}
+	if name, twice := repeated(c.Models); twice {
+		return wrong("models", "%q is named twice", name)
+	}
+	return nil
+}
+
+// checkTasks loads every task once, so that a misspelt one ends the run before
+// the first is run. Rows tell tasks apart by name, so a file's name may not be
+// that of another task.
+func checkTasks(c *Config) *fieldError {
+	names := make([]string, len(c.Tasks))
+	for i, name := range c.Tasks {
+		task, err := tasks.Load(name)
+		if err != nil {
+			return &fieldError{"tasks", err}
+		}
+		names[i] = task.Name
+	}
+	if name, twice := repeated(names); twice {
+		return wrong("tasks", "%q is named twice", name)
+	}
+	return nil
+}
+
+// repeated returns the first value that stands in a list twice.
+func repeated[T comparable](list []T) (value T, twice bool) {
+	seen := map[T]bool{}
+	for _, v := range list {
+		if seen[v] {
+			return v, true
+		}
+		seen[v] = true
+	}
+	return value, false
 }

@@ -1,22 +1,81 @@
 package runners
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/gofrs/flock"
 )
 
-// lock makes sure that one run at a time writes to a folder. The lock goes with
-// the process, so a crash leaves nothing behind.
-func lock(dir string) (unlock func(), err error) {
-	l := flock.New(filepath.Join(dir, ".lock"))
-	ok, err := l.TryLock()
+// A folder is a run's folder while one run writes to it. The lock goes with the
+// process, so a crash leaves nothing behind that hinders the next run.
+type folder struct {
+	dir    string
+	made   []string // folders that were not there before, innermost first
+	absent []string // files that were not there before, in the order in which they may go
+	kept   bool
+	lock   *flock.Flock
+}
+
+const lockFile = ".lock"
+
+// openFolder makes the folder if it is not there and locks it.
+func openFolder(dir string) (*folder, error) {
+	f := &folder{dir: dir}
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Lstat(at); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		f.made = append(f.made, at)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		f.removeMade()
+		return nil, fmt.Errorf("making the run's folder: %w", err)
+	}
+	// The lock goes last: until then no other run begins.
+	for _, name := range []string{provenanceFile, rowsFile, lockFile} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); errors.Is(err, fs.ErrNotExist) {
+			f.absent = append(f.absent, filepath.Join(dir, name))
+		}
+	}
+	f.lock = flock.New(filepath.Join(dir, lockFile))
+	ok, err := f.lock.TryLock()
 	if err != nil {
+		f.removeMade()
 		return nil, fmt.Errorf("locking the run's folder: %w", err)
 	}
 	if !ok {
 		return nil, fmt.Errorf("another run is writing to %s; wait for it or choose another folder with --out", dir)
 	}
-	return func() { l.Unlock() }, nil
+	return f, nil
+}
+
+// keep says that the folder now holds something worth keeping.
+func (f *folder) keep() { f.kept = true }
+
+// close unlocks the folder. Unless it is to be kept, what was made in it goes:
+// the files that a run writes before its first record, where they were not there
+// before.
+func (f *folder) close() {
+	if !f.kept {
+		for _, path := range f.absent {
+			os.Remove(path)
+		}
+	}
+	f.lock.Unlock()
+	if !f.kept {
+		f.removeMade()
+	}
+}
+
+// removeMade removes the folders that were made, as far as they are empty.
+func (f *folder) removeMade() {
+	for _, dir := range f.made {
+		if os.Remove(dir) != nil {
+			return
+		}
+	}
 }

@@ -81,6 +81,15 @@ func NewPlan(ctx context.Context, c *Config, shard Shard, progress hub.Progress)
 	return p, nil
 }
 
+// labels are the variants in canonical form, in the order of their rows.
+func (p *Plan) labels() []string {
+	out := make([]string, len(p.Variants))
+	for i, v := range p.Variants {
+		out[i] = v.Label
+	}
+	return out
+}
+
 func planTask(ctx context.Context, c *Config, name string, progress hub.Progress) (PlannedTask, error) {
 	task, err := tasks.Load(name)
 	if err != nil {

@@ -6,9 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"runtime/debug"
-	"slices"
 
 	"github.com/google/renameio/v2"
 	"go.yaml.in/yaml/v4"
@@ -19,6 +19,12 @@ import (
 
 // provenanceFile holds the experiment as run and what it was run with.
 const provenanceFile = "run.yaml"
+
+// rowsFile and parquetFile hold the rows.
+const (
+	rowsFile    = "rows.jsonl"
+	parquetFile = "rows.parquet"
+)
 
 // Provenance is the content of a run's run.yaml.
 type Provenance struct {
@@ -74,47 +80,45 @@ func (p *Provenance) write(dir string) error {
 	return nil
 }
 
-// startProvenance writes run.yaml for a new run. For a folder that holds a run
-// already it checks that its rows can stand beside the new ones: the tasks and
-// the number of records may differ, nothing else may.
-func startProvenance(dir string, plan *Plan) error {
-	now := &Provenance{Config: *plan.Config, Program: thisProgram(), Models: map[string]ModelFacts{}}
-	for _, v := range plan.Variants {
-		now.Variants = append(now.Variants, v.Label)
-	}
+// startProvenance is the provenance of a run that is about to begin in dir. For a
+// folder that holds a run already it checks that its rows can stand beside the
+// new ones: the models, the tasks and the number of records may differ, nothing
+// else may. It writes nothing.
+func startProvenance(dir string, plan *Plan) (*Provenance, error) {
+	now := &Provenance{Config: *plan.Config, Variants: plan.labels(), Program: thisProgram(), Models: map[string]ModelFacts{}}
 	before, err := ReadProvenance(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return now.write(dir)
+		path := filepath.Join(dir, rowsFile)
+		if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+			return nil, fmt.Errorf("%s stands without the %s that says how its rows came about; delete it or choose another folder with --out", path, provenanceFile)
+		}
+		return now, nil
 	}
 	if err != nil {
-		return fmt.Errorf("%w; delete the file or choose another folder with --out", err)
+		return nil, fmt.Errorf("%w; delete that folder or choose another with --out", err)
 	}
 	for _, field := range []struct {
-		name string
-		same bool
+		name          string
+		before, after any
 	}{
-		{"context_lengths", slices.Equal(before.Config.ContextLengths, now.Config.ContextLengths)},
-		{"protocol", before.Config.Protocol == now.Config.Protocol},
-		{"variants", slices.Equal(before.Variants, now.Variants)},
+		{"context_lengths", before.Config.ContextLengths, now.Config.ContextLengths},
+		{"protocol", before.Config.Protocol, now.Config.Protocol},
+		{"variants", before.Variants, now.Variants},
 	} {
-		if !field.same {
-			return fmt.Errorf("%s holds a run with other %s; delete that folder or choose another with --out", dir, field.name)
+		if !reflect.DeepEqual(field.before, field.after) {
+			return nil, fmt.Errorf("%s holds a run with other %s (%v, now %v); delete that folder or choose another with --out", dir, field.name, field.before, field.after)
 		}
 	}
-	now.Models, now.Program = before.Models, before.Program
-	if now.Models == nil {
-		now.Models = map[string]ModelFacts{}
+	now.Program = before.Program
+	if before.Models != nil {
+		now.Models = before.Models
 	}
-	return now.write(dir)
+	return now, nil
 }
 
-// addModel writes a model's identity into run.yaml, or checks it against what
-// stands there: rows of other weights under the same name must not mix.
-func addModel(dir, name string, m *model.Model) error {
-	p, err := ReadProvenance(dir)
-	if err != nil {
-		return err
-	}
+// add writes down a model's identity, or checks it against what stands there:
+// rows of other weights under the same name must not mix.
+func (p *Provenance) add(dir, name string, m *model.Model) error {
 	hash, err := m.Hash()
 	if err != nil {
 		return fmt.Errorf("hashing the weights of %s: %w", name, err)
@@ -124,18 +128,16 @@ func addModel(dir, name string, m *model.Model) error {
 		Source: m.Source, Architecture: c.Architecture, Weights: hash, Tokenizer: m.Tokenizer.Hash(),
 		Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim,
 	}
-	before, ok := p.Models[name]
-	if !ok {
-		if p.Models == nil {
-			p.Models = map[string]ModelFacts{}
-		}
-		p.Models[name] = facts
-		return p.write(dir)
-	}
-	if before.Weights != facts.Weights || before.Tokenizer != facts.Tokenizer {
+	if before, ok := p.Models[name]; ok && !before.same(facts) {
 		return fmt.Errorf("%s holds rows of model %s with other weights or another tokenizer (%s); delete that folder or choose another with --out", dir, name, before.Source)
 	}
-	return nil
+	p.Models[name] = facts
+	return p.write(dir)
+}
+
+// same reports whether two models compute the same.
+func (f ModelFacts) same(b ModelFacts) bool {
+	return f.Weights == b.Weights && f.Tokenizer == b.Tokenizer
 }
 
 // Version is the program's version: the module's, or the commit it was built

@@ -1,59 +1,158 @@
 package runners
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"refreekv/runners/rows"
 )
 
 // ReadRuns reads the rows of one run, or of several that can stand in one table
-// (shards of an experiment, or runs with other models or tasks), and the first
-// one's name. Runs of different protocol or variants, or that hold different
-// weights under one model name, or the same record twice, are refused.
-func ReadRuns(dirs []string) ([]rows.Row, string, error) {
+// (shards of an experiment, or runs with other models or tasks). It returns them
+// in the order in which a single run would hold them, and that run's provenance.
+// Runs of different protocol or variants, or that hold different weights under
+// one model name, or the same record twice, are refused.
+func ReadRuns(dirs []string) ([]rows.Row, *Provenance, error) {
+	if len(dirs) == 0 {
+		return nil, nil, errors.New("no run is named")
+	}
 	var all []rows.Row
-	var first *Provenance
+	var merged *Provenance
 	from := map[key]string{}
 	for _, dir := range dirs {
 		p, err := ReadProvenance(dir)
 		if err != nil {
-			return nil, "", err
+			return nil, nil, err
 		}
-		if first == nil {
-			first = p
+		if merged, err = merged.with(p); err != nil {
+			return nil, nil, fmt.Errorf("%s and %s cannot stand in one table: %w", dirs[0], dir, err)
 		}
-		if err := comparable(first, p); err != nil {
-			return nil, "", fmt.Errorf("%s and %s cannot stand in one table: %w", dirs[0], dir, err)
-		}
-		part, err := rows.Read(filepath.Join(dir, "rows.jsonl"))
+		part, err := rows.Read(filepath.Join(dir, rowsFile), p.Variants)
 		if err != nil {
-			return nil, "", err
+			return nil, nil, err
 		}
-		for _, row := range part {
-			before, ok := from[keyOf(row)]
-			if ok && before != dir {
-				return nil, "", fmt.Errorf("%s and %s both hold task %s, record %d of model %s", before, dir, row.Task, row.Index, row.Model)
+		// A run's own rows were found to differ when they were read.
+		for i := 0; i < len(part); i += len(p.Variants) {
+			k := keyOf(part[i])
+			if before, twice := from[k]; twice {
+				return nil, nil, fmt.Errorf("%s and %s both hold task %s, record %d of model %s", before, dir, k.task, k.index, k.model)
 			}
-			from[keyOf(row)] = dir
+			from[k] = dir
 		}
 		all = append(all, part...)
 	}
-	return all, first.Config.Name, nil
+	merged.sort(all)
+	return all, merged, nil
 }
 
-func comparable(a, b *Provenance) error {
-	if a.Config.Protocol != b.Config.Protocol {
-		return fmt.Errorf("protocols %s and %s", a.Config.Protocol, b.Config.Protocol)
+// with joins the provenance of a further run; a nil one joins with any.
+func (p *Provenance) with(b *Provenance) (*Provenance, error) {
+	if p == nil {
+		return b, nil
 	}
-	if !slices.Equal(a.Variants, b.Variants) {
-		return fmt.Errorf("their variants differ")
+	switch {
+	case p.Config.Protocol != b.Config.Protocol:
+		return nil, fmt.Errorf("their protocols are %s and %s", p.Config.Protocol, b.Config.Protocol)
+	case !slices.Equal(p.Variants, b.Variants):
+		return nil, errors.New("their variants differ")
+	}
+	out := *p
+	out.Models = maps.Clone(p.Models)
+	if out.Models == nil {
+		out.Models = map[string]ModelFacts{}
 	}
 	for name, facts := range b.Models {
-		if before, ok := a.Models[name]; ok && (before.Weights != facts.Weights || before.Tokenizer != facts.Tokenizer) {
-			return fmt.Errorf("model %s has other weights or another tokenizer", name)
+		if before, ok := p.Models[name]; ok && !before.same(facts) {
+			return nil, fmt.Errorf("model %s has other weights or another tokenizer", name)
+		}
+		out.Models[name] = facts
+	}
+	out.Config.Models = union(p.Config.Models, b.Config.Models)
+	out.Config.Tasks = union(p.Config.Tasks, b.Config.Tasks)
+	out.Config.ContextLengths = union(p.Config.ContextLengths, b.Config.ContextLengths)
+	if out.Config.Records > 0 { // 0 means all
+		if b.Config.Records == 0 {
+			out.Config.Records = 0
+		}
+		out.Config.Records = max(out.Config.Records, b.Config.Records)
+	}
+	return &out, nil
+}
+
+// union is a and what of b is not in it.
+func union[T comparable](a, b []T) []T {
+	out := slices.Clone(a)
+	for _, v := range b {
+		if !slices.Contains(out, v) {
+			out = append(out, v)
 		}
 	}
-	return nil
+	return out
+}
+
+// sort puts rows into the order of a plan: models, tasks, records, context
+// lengths, and the variants of a record as they stand.
+func (p *Provenance) sort(all []rows.Row) {
+	tasks := make([]string, len(p.Config.Tasks))
+	for i, name := range p.Config.Tasks {
+		tasks[i] = strings.TrimSuffix(filepath.Base(name), ".yaml")
+	}
+	slices.SortStableFunc(all, func(a, b rows.Row) int {
+		return cmp.Or(
+			cmp.Compare(place(p.Config.Models, a.Model), place(p.Config.Models, b.Model)),
+			cmp.Compare(place(tasks, a.Task), place(tasks, b.Task)),
+			cmp.Compare(a.Index, b.Index),
+			cmp.Compare(place(p.Config.ContextLengths, a.ContextLength), place(p.Config.ContextLengths, b.ContextLength)),
+		)
+	})
+}
+
+// place is where a value stands in a list; what is not in it comes last.
+func place[T comparable](list []T, v T) int {
+	if i := slices.Index(list, v); i >= 0 {
+		return i
+	}
+	return len(list)
+}
+
+// WriteRun makes dir a run's folder with these rows. Rows that stand there
+// already must be among them: nothing that was computed is lost.
+func WriteRun(dir string, all []rows.Row, p *Provenance) error {
+	f, err := openFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	before, err := rows.Read(filepath.Join(dir, rowsFile), p.Variants)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; or choose another folder with --out", err)
+	}
+	have := map[key]bool{}
+	for _, row := range all {
+		have[keyOf(row)] = true
+	}
+	for _, row := range before {
+		if !have[keyOf(row)] {
+			return fmt.Errorf("%s holds rows that the merged runs lack (task %s, record %d of model %s); choose another folder with --out", dir, row.Task, row.Index, row.Model)
+		}
+	}
+	if err := p.write(dir); err != nil {
+		return err
+	}
+	f.keep()
+	return writeRows(dir, all)
+}
+
+// SameFolder reports whether two paths name one folder.
+func SameFolder(a, b string) bool {
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -25,7 +24,7 @@ type Options struct {
 	Shard    Shard        // which part of the work
 	Fetch    hub.Progress // told about downloads; may be nil
 	Progress func(Update) // told after every record; may be nil
-	Notice   func(string) // told in a sentence what a person should know; may be nil
+	Notice   func(string) // told in a line what a person should know; may be nil
 }
 
 // An Update tells how far a run is.
@@ -47,26 +46,28 @@ type Result struct {
 
 // Run runs what is missing of an experiment and returns all its rows. It can be
 // killed at any moment: rows of finished records are on disk, and the next Run
-// on the same folder goes on after them.
+// on the same folder goes on after them. Where it fails before the first record
+// is stored, it leaves no folder behind that was not there.
 func Run(ctx context.Context, c *Config, o Options) (*Result, error) {
 	plan, err := NewPlan(ctx, c, o.Shard, o.Fetch)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
-		return nil, fmt.Errorf("making the run's folder: %w", err)
-	}
-	unlock, err := lock(o.Dir)
+	f, err := openFolder(o.Dir)
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
+	defer f.close()
 	r := &run{plan: plan, o: o, byUnit: map[key][]rows.Row{}}
 	if err := r.open(); err != nil {
 		return nil, err
 	}
 	defer r.store.Close()
-	if err := r.units(ctx); err != nil {
+	err = r.units(ctx)
+	if err == nil || r.update.Done > 0 || len(r.stored) > 0 {
+		f.keep()
+	}
+	if err != nil {
 		return nil, err
 	}
 	return r.finish()
@@ -74,16 +75,17 @@ func Run(ctx context.Context, c *Config, o Options) (*Result, error) {
 
 // A run is the state of an experiment while it runs.
 type run struct {
-	plan   *Plan
-	o      Options
-	store  *rows.Store
-	stored []rows.Row         // found at the start
-	byUnit map[key][]rows.Row // rows of every finished record
-	model  *model.Model       // the one that is open
-	opened string             // its name in the config
-	last   *measured          // the latest record, for the next context length
-	update Update
-	begin  time.Time
+	plan       *Plan
+	o          Options
+	provenance *Provenance // written when the first model is known to fit
+	store      *rows.Store
+	stored     []rows.Row         // found at the start
+	byUnit     map[key][]rows.Row // rows of every finished record
+	model      *model.Model       // the one that is open
+	opened     string             // its name in the config
+	last       *measured          // the latest record, for the next context length
+	update     Update
+	begin      time.Time
 }
 
 // key names a unit in the rows.
@@ -103,11 +105,11 @@ func keyOf(row rows.Row) key { return key{row.Model, row.ContextLength, row.Task
 
 // open takes up what an earlier run of the same experiment left.
 func (r *run) open() error {
-	if err := startProvenance(r.o.Dir, r.plan); err != nil {
+	var err error
+	if r.provenance, err = startProvenance(r.o.Dir, r.plan); err != nil {
 		return err
 	}
-	var err error
-	r.store, r.stored, err = rows.Open(filepath.Join(r.o.Dir, "rows.jsonl"), len(r.plan.Variants))
+	r.store, r.stored, err = rows.Open(filepath.Join(r.o.Dir, rowsFile), r.plan.labels())
 	if err != nil {
 		return err
 	}
@@ -119,21 +121,28 @@ func (r *run) open() error {
 
 // units computes every unit that is not stored yet.
 func (r *run) units(ctx context.Context) error {
-	r.update.Total = len(r.plan.Units)
-	var missing []Unit
-	for _, u := range r.plan.Units {
-		if len(r.byUnit[r.key(u)]) == 0 {
-			missing = append(missing, u)
+	missing, err := r.missing()
+	if err != nil {
+		return err
+	}
+	// A model that cannot be had must not end the run hours later.
+	for i, u := range missing {
+		if i > 0 && missing[i-1].Model == u.Model {
+			continue
+		}
+		if _, err := hub.Resolve(ctx, u.Model, r.o.Fetch); err != nil {
+			return err
 		}
 	}
-	r.update.Resumed = len(r.plan.Units) - len(missing)
-	r.update.Done = r.update.Resumed
 	defer func() {
 		if r.model != nil {
 			r.model.Close()
 		}
 	}()
 	for i, u := range missing {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := r.use(ctx, u.Model); err != nil {
 			return err
 		}
@@ -154,6 +163,35 @@ func (r *run) units(ctx context.Context) error {
 		r.tell()
 	}
 	return nil
+}
+
+// missing lists the units that are not stored yet.
+func (r *run) missing() ([]Unit, error) {
+	var out []Unit
+	for _, u := range r.plan.Units {
+		stored := r.byUnit[r.key(u)]
+		if len(stored) == 0 {
+			out = append(out, u)
+			continue
+		}
+		task := r.plan.Tasks[u.Task]
+		if id := task.Records[u.Record].ID; stored[0].Record != id {
+			return nil, fmt.Errorf("%s holds rows of another data set for task %s: its record %d was %q and is now %q; delete that folder or choose another with --out", r.o.Dir, task.Name, stored[0].Index, stored[0].Record, id)
+		}
+	}
+	r.update.Total = len(r.plan.Units)
+	r.update.Resumed = len(r.plan.Units) - len(out)
+	r.update.Done = r.update.Resumed
+	if r.update.Resumed > 0 {
+		r.notice("resuming: %d of %d records are stored", r.update.Resumed, r.update.Total)
+	}
+	return out, nil
+}
+
+func (r *run) notice(format string, args ...any) {
+	if r.o.Notice != nil {
+		r.o.Notice(fmt.Sprintf(format, args...))
+	}
 }
 
 func (r *run) tell() {
@@ -177,11 +215,12 @@ func (r *run) use(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if r.o.Notice != nil {
-		r.o.Notice(fmt.Sprintf("model %s from %s", name, m.Source))
-	}
 	r.model, r.opened = m, name
-	return addModel(r.o.Dir, name, m)
+	if err := r.provenance.add(r.o.Dir, name, m); err != nil {
+		return err
+	}
+	r.notice("model %s from %s", name, m.Source)
+	return nil
 }
 
 // measured is what one prompt gave, before it is written down per context
@@ -337,15 +376,22 @@ func (r *run) finish() (*Result, error) {
 	if err := r.store.Close(); err != nil {
 		return nil, err
 	}
-	if err := rows.Rewrite(filepath.Join(r.o.Dir, "rows.jsonl"), result.Rows); err != nil {
+	if err := r.provenance.write(r.o.Dir); err != nil {
 		return nil, err
 	}
-	meta, err := os.ReadFile(filepath.Join(r.o.Dir, provenanceFile))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("reading the run's provenance: %w", err)
+	return result, writeRows(r.o.Dir, result.Rows)
+}
+
+// writeRows writes a run's rows in both forms, all or nothing each.
+func writeRows(dir string, all []rows.Row) error {
+	if err := rows.Rewrite(filepath.Join(dir, rowsFile), all); err != nil {
+		return err
 	}
-	err = rows.WriteParquet(filepath.Join(r.o.Dir, "rows.parquet"), result.Rows, map[string]string{"run.yaml": string(meta)})
-	return result, err
+	meta, err := os.ReadFile(filepath.Join(dir, provenanceFile))
+	if err != nil {
+		return fmt.Errorf("reading the run's provenance: %w", err)
+	}
+	return rows.WriteParquet(filepath.Join(dir, parquetFile), all, map[string]string{provenanceFile: string(meta)})
 }
 
 // promptHash is the first 16 hex digits of the SHA-256 of the token ids as

@@ -22,17 +22,27 @@ func expandVariant(v any) ([]pruners.Spec, error) {
 	return nil, fmt.Errorf("%v: want a text such as \"snapkv budget=0.5\" or a mapping with a pruner", v)
 }
 
+// mostVariants bounds what one mapping may stand for.
+const mostVariants = 10_000
+
 func expandMapping(v map[string]any) ([]pruners.Spec, error) {
 	name, ok := v["pruner"].(string)
 	if !ok {
-		return nil, fmt.Errorf("%v: the field pruner is missing", v)
+		return nil, fmt.Errorf("%v: want the name of one pruner in the field pruner", v)
 	}
 	specs := []pruners.Spec{{Name: name, Options: map[string]any{}}}
 	for _, key := range slices.Sorted(maps.Keys(v)) {
 		if key == "pruner" {
 			continue
 		}
-		specs = multiply(specs, key, settings(name, key, v[key]))
+		values := settings(name, key, v[key])
+		if len(values) == 0 {
+			return nil, fmt.Errorf("pruner %s: option %s: the list is empty; give a value or leave the option out", name, key)
+		}
+		if len(specs)*len(values) > mostVariants {
+			return nil, fmt.Errorf("pruner %s: its lists multiply out to more than %d variants", name, mostVariants)
+		}
+		specs = multiply(specs, key, values)
 	}
 	return specs, nil
 }

@@ -4,14 +4,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"refreekv/model"
 	"refreekv/model/tokenizer"
 	"refreekv/pruners"
+	"refreekv/runners"
 )
 
 // generateOptions are the flags of refreekv generate.
@@ -26,14 +29,14 @@ func newGenerate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "generate",
 		Short:   "Continue one prompt under a pruner, to see it work",
-		Example: "  refreekv generate --prompt \"Why is the sky blue?\" --pruner \"streamingllm budget=0.5\"\n  refreekv generate --prompt-file notes.txt --raw --json",
+		Example: "  refreekv generate --prompt \"Why is the sky blue?\" --pruner \"streamingllm budget=0.5\"\n  refreekv generate --prompt-file notes.txt --raw --json\n  refreekv generate --prompt-file - < notes.txt",
 		Args:    exactly(0, "no arguments, only flags"),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return generate(cmd, o) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.model, "model", defaultModel, "registry name, hub id, folder or .gguf file")
 	f.StringVar(&o.prompt, "prompt", "", "the prompt's text")
-	f.StringVar(&o.file, "prompt-file", "", "read the prompt from this file")
+	f.StringVar(&o.file, "prompt-file", "", "read the prompt from this file (-: stdin)")
 	f.StringVar(&o.pruner, "pruner", "full", "pruner and settings, e.g. \"snapkv budget=0.5\" (refreekv list pruners)")
 	f.BoolVar(&o.raw, "raw", false, "no chat template, no added text or tokens")
 	f.IntVar(&o.maxNew, "max-new-tokens", 64, "longest continuation in tokens")
@@ -64,17 +67,16 @@ func generate(cmd *cobra.Command, o generateOptions) error {
 	if o.maxNew < 1 {
 		return usageError{fmt.Errorf("--max-new-tokens %d: want at least 1", o.maxNew)}
 	}
+	spec, pruner, err := findPruner(o.pruner)
+	if err != nil {
+		return usageError{withFlag("--pruner", err)}
+	}
+	if err := runners.CheckModel(o.model); err != nil {
+		return usageError{withFlag("--model", err)}
+	}
 	text, err := promptText(cmd, o)
 	if err != nil {
 		return err
-	}
-	spec, err := pruners.Parse(o.pruner)
-	if err != nil {
-		return fmt.Errorf("--pruner: %w", err)
-	}
-	pruner, err := pruners.New(spec)
-	if err != nil {
-		return fmt.Errorf("--pruner: %w", err)
 	}
 	m, err := model.Find(cmd.Context(), o.model, downloadProgress(cmd.ErrOrStderr()))
 	if err != nil {
@@ -84,6 +86,10 @@ func generate(cmd *cobra.Command, o generateOptions) error {
 	tokens, err := promptTokens(m, text, o.raw)
 	if err != nil {
 		return err
+	}
+	maxNew := min(o.maxNew, m.Config.MaxPositions-len(tokens))
+	if maxNew < 1 {
+		return fmt.Errorf("the prompt's %d tokens leave no room in the model's %d positions; shorten it", len(tokens), m.Config.MaxPositions)
 	}
 	g := generated{Model: m.Name, Pruner: spec.String(), PromptTokens: tokens}
 	begin := time.Now()
@@ -98,15 +104,13 @@ func generate(cmd *cobra.Command, o generateOptions) error {
 		return err
 	}
 	g.Seconds.Select = time.Since(begin).Seconds()
-	maxNew := min(o.maxNew, m.Config.MaxPositions-len(tokens))
-	if maxNew < 1 {
-		return fmt.Errorf("the prompt's %d tokens fill all of the model's %d positions; shorten it", len(tokens), m.Config.MaxPositions)
-	}
 	texts, err := m.Decode(cmd.Context(), prefix, []model.Keep{keep}, model.DecodeOptions{MaxNewTokens: maxNew, Stop: m.Tokenizer.EOS()})
 	if err != nil {
 		return err
 	}
-	g.Tokens, g.Stop, g.Seconds.Decode = texts[0].Tokens, texts[0].Stop, texts[0].Seconds
+	// An empty continuation is printed as [], not as null.
+	g.Tokens = append([]int32{}, texts[0].Tokens...)
+	g.Stop, g.Seconds.Decode = texts[0].Stop, texts[0].Seconds
 	g.Text, g.Kept, g.Budget = m.Tokenizer.Decode(g.Tokens, true), keep, keep.Budget(prefix.Len())
 	return printGenerated(cmd, g, o.json)
 }
@@ -116,18 +120,41 @@ func promptText(cmd *cobra.Command, o generateOptions) (string, error) {
 	case o.prompt != "" && o.file != "":
 		return "", usageError{errors.New("give --prompt or --prompt-file, not both")}
 	case o.file != "":
-		raw, err := os.ReadFile(o.file)
-		if err != nil {
-			return "", fmt.Errorf("reading the prompt: %w", err)
-		}
-		if len(raw) == 0 {
-			return "", fmt.Errorf("reading the prompt: %s is empty", o.file)
-		}
-		return string(raw), nil
+		return readPrompt(cmd.InOrStdin(), o.file)
 	case o.prompt == "":
 		return "", usageError{fmt.Errorf("%s needs --prompt TEXT or --prompt-file FILE", cmd.CommandPath())}
 	}
 	return o.prompt, nil
+}
+
+// readPrompt reads a prompt from a file, or from stdin under the name "-".
+func readPrompt(stdin io.Reader, file string) (string, error) {
+	var raw []byte
+	var err error
+	if file == "-" {
+		raw, err = io.ReadAll(stdin)
+		file = "stdin"
+	} else {
+		raw, err = os.ReadFile(file)
+	}
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("reading the prompt: %w", err)
+	case len(raw) == 0:
+		return "", fmt.Errorf("reading the prompt: %s is empty", file)
+	case !utf8.Valid(raw):
+		return "", fmt.Errorf("reading the prompt: %s is no UTF-8 text", file)
+	}
+	return string(raw), nil
+}
+
+func findPruner(text string) (pruners.Spec, pruners.Pruner, error) {
+	spec, err := pruners.Parse(text)
+	if err != nil {
+		return spec, nil, err
+	}
+	pruner, err := pruners.New(spec)
+	return spec, pruner, err
 }
 
 // promptTokens turns a user's text into tokens, through the model's chat
@@ -154,7 +181,7 @@ func printGenerated(cmd *cobra.Command, g generated, asJSON bool) error {
 		return out.Encode(g)
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), g.Text)
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d prompt tokens, %.1f %% of the cache kept, %d new tokens (%s); prefill %.2f s, select %.4f s, decode %.2f s\n",
-		g.Pruner, len(g.PromptTokens), 100*g.Budget, len(g.Tokens), g.Stop, g.Seconds.Prefill, g.Seconds.Select, g.Seconds.Decode)
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s, %.1f %% of the cache kept, %s (%s); prefill %.2f s, select %.4f s, decode %.2f s\n",
+		g.Pruner, plural(len(g.PromptTokens), "prompt token"), 100*g.Budget, plural(len(g.Tokens), "new token"), g.Stop, g.Seconds.Prefill, g.Seconds.Select, g.Seconds.Decode)
 	return nil
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -11,25 +13,39 @@ import (
 	"refreekv/metrics"
 	"refreekv/model/hub"
 	"refreekv/pruners"
+	"refreekv/runners"
 	"refreekv/tasks"
 )
 
+// kinds are what refreekv list lists.
+var kinds = []struct {
+	name string
+	list func(io.Writer)
+}{
+	{"models", listModels}, {"tasks", listTasks}, {"datasets", listDatasets}, {"pruners", listPruners}, {"metrics", listMetrics},
+}
+
 func newList() *cobra.Command {
-	kinds := map[string]func(io.Writer){
-		"models": listModels, "tasks": listTasks, "datasets": listDatasets, "pruners": listPruners, "metrics": listMetrics,
+	var names []string
+	for _, k := range kinds {
+		names = append(names, k.name)
 	}
 	return &cobra.Command{
-		Use:       "list models|tasks|datasets|pruners|metrics",
+		Use:       "list " + strings.Join(names, "|"),
 		Short:     "List what there is, a line each",
-		ValidArgs: []string{"models", "tasks", "datasets", "pruners", "metrics"},
+		Example:   "  refreekv list pruners",
+		ValidArgs: names,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 && kinds[args[0]] != nil {
-				return nil
+			switch {
+			case len(args) != 1:
+				return usageError{fmt.Errorf("%s wants one of %s; got %s", cmd.CommandPath(), strings.Join(names, ", "), plural(len(args), "argument"))}
+			case !slices.Contains(names, args[0]):
+				return usageError{fmt.Errorf("cannot list %q; want one of %s%s", args[0], strings.Join(names, ", "), runners.DidYouMean(args[0], names))}
 			}
-			return usageError{fmt.Errorf("%s wants one of models, tasks, datasets, pruners, metrics", cmd.CommandPath())}
+			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			kinds[args[0]](cmd.OutOrStdout())
+			kinds[slices.Index(names, args[0])].list(cmd.OutOrStdout())
 			return nil
 		},
 	}

@@ -22,6 +22,8 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// The first signal stops in good order, a second one at once.
+	defer context.AfterFunc(ctx, stop)()
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(stdout)

@@ -7,6 +7,7 @@ import (
 
 	"refreekv/datasets"
 	"refreekv/model/hub"
+	"refreekv/runners"
 )
 
 func newPull() *cobra.Command {
@@ -15,7 +16,7 @@ func newPull() *cobra.Command {
 		Short: "Fetch a model or data set into the cache",
 		Args:  exactly(2, "what to fetch (model or dataset) and its name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return usageError{fmt.Errorf("cannot pull a %q; pull model NAME or pull dataset NAME", args[0])}
+			return usageError{fmt.Errorf("cannot pull a %q; pull model NAME or pull dataset NAME%s", args[0], runners.DidYouMean(args[0], []string{"model", "dataset"}))}
 		},
 	}
 	cmd.AddCommand(&cobra.Command{
@@ -24,6 +25,9 @@ func newPull() *cobra.Command {
 		Example: "  refreekv pull model smollm2-135m-instruct",
 		Args:    exactly(1, "the name of one model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := runners.CheckModel(args[0]); err != nil {
+				return usageError{err}
+			}
 			found, err := hub.Resolve(cmd.Context(), args[0], downloadProgress(cmd.ErrOrStderr()))
 			if err != nil {
 				return err
@@ -37,6 +41,9 @@ func newPull() *cobra.Command {
 		Example: "  refreekv pull dataset gsm8k",
 		Args:    exactly(1, "the name of one data set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkDataset(args[0]); err != nil {
+				return usageError{err}
+			}
 			path, info, err := datasets.Pull(cmd.Context(), args[0], downloadProgress(cmd.ErrOrStderr()))
 			if err != nil {
 				return err
@@ -46,4 +53,16 @@ func newPull() *cobra.Command {
 		},
 	})
 	return cmd
+}
+
+// checkDataset refuses a name that is not in the registry.
+func checkDataset(name string) error {
+	var names []string
+	for _, d := range datasets.List() {
+		if d.Name == name {
+			return nil
+		}
+		names = append(names, d.Name)
+	}
+	return fmt.Errorf("no data set %q%s; refreekv list datasets shows what there is", name, runners.DidYouMean(name, names))
 }

@@ -2,20 +2,24 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"refreekv/reports"
 	"refreekv/runners"
-	"refreekv/runners/rows"
 )
 
 func newReport() *cobra.Command {
-	var out string
+	var out, format string
 	cmd := &cobra.Command{
-		Use:     "report RUN…",
-		Short:   "Write the tables and plots of stored runs again, merging shards",
-		Example: "  refreekv report results/quickstart\n  refreekv report results/big/shard-* --out results/big",
+		Use:   "report RUN…",
+		Short: "Write the tables and plots of stored runs again, merging shards",
+		Long: `Writes the tables and plots of a run's folder again. Several folders (shards of one
+experiment, or runs of other models or tasks) are merged into a folder of their own,
+which then is a run's folder like any other.`,
+		Example: "  refreekv report results/quickstart\n  refreekv report results/quickstart --format tex > table.tex\n  refreekv report results/big/shard-* --out results/big",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{fmt.Errorf("%s wants at least one run's folder", cmd.CommandPath())}
@@ -23,24 +27,60 @@ func newReport() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if out == "" {
-				if len(args) > 1 {
-					return usageError{fmt.Errorf("merging %d runs needs a folder of its own: --out DIR", len(args))}
+			if cmd.Flags().Changed("format") {
+				if out != "" {
+					return usageError{fmt.Errorf("--format prints to stdout, --out writes files; give one of them")}
 				}
-				out = args[0]
+				return printReport(cmd.OutOrStdout(), args, format)
 			}
-			all, title, err := runners.ReadRuns(args)
-			if err != nil {
-				return err
-			}
-			if out != args[0] {
-				if err := rows.Rewrite(filepath.Join(out, "rows.jsonl"), all); err != nil {
-					return err
-				}
-			}
-			return writeReport(cmd, out, title, all, plural(len(all), "row"))
+			return report(cmd, args, out)
 		},
 	}
 	cmd.Flags().StringVarP(&out, "out", "o", "", "folder for the tables and figures (default: the run's own)")
+	cmd.Flags().StringVar(&format, "format", "", "print only this to stdout: "+strings.Join(reports.Formats, ", "))
 	return cmd
+}
+
+func report(cmd *cobra.Command, dirs []string, out string) error {
+	if out == "" {
+		if len(dirs) > 1 {
+			return usageError{fmt.Errorf("merging %d runs needs a folder of its own: --out DIR", len(dirs))}
+		}
+		out = dirs[0]
+	}
+	all, provenance, err := runners.ReadRuns(dirs)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		return fmt.Errorf("%s holds no finished record; there is nothing to report", strings.Join(dirs, ", "))
+	}
+	own := runners.SameFolder(out, dirs[0])
+	for _, dir := range dirs {
+		if len(dirs) > 1 && runners.SameFolder(out, dir) {
+			return usageError{fmt.Errorf("--out %s is one of the runs to merge; choose another folder", out)}
+		}
+	}
+	if !own {
+		if err := runners.WriteRun(out, all, provenance); err != nil {
+			return err
+		}
+	}
+	return writeReport(cmd, out, provenance.Config.Name, all, plural(len(all), "row"))
+}
+
+func printReport(w io.Writer, dirs []string, format string) error {
+	if !reports.IsFormat(format) {
+		return usageError{fmt.Errorf("--format %q is none of %s%s", format, strings.Join(reports.Formats, ", "), runners.DidYouMean(format, reports.Formats))}
+	}
+	all, provenance, err := runners.ReadRuns(dirs)
+	if err != nil {
+		return err
+	}
+	text, err := reports.Render(all, provenance.Config.Name, format)
+	if err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(dirs, ", "), err)
+	}
+	_, err = w.Write(text)
+	return err
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"refreekv/model/tensor"
 	"refreekv/runners"
@@ -25,7 +27,7 @@ metrics, and renders tables and plots. One prefill serves all methods.`,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q%s", args[0], suggestion(cmd, args[0]))}
+				return unknownCommand(cmd, args[0])
 			}
 			return nil
 		},
@@ -48,24 +50,63 @@ metrics, and renders tables and plots. One prefill serves all methods.`,
 	root.PersistentFlags().BoolVarP(&verbose, "verbose", "v", false, "log what is being done")
 	root.PersistentFlags().IntVar(&threads, "threads", 0, "compute threads (0: all cores); results do not depend on it")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+		return usageError{fmt.Errorf("%w%s; see %s --help", err, flagSuggestion(cmd, err), cmd.CommandPath())}
 	})
 	root.AddCommand(newRun(), newReport(), newList(), newPull(), newGenerate(), newShow())
+	root.SetHelpCommand(newHelp())
 	return root
 }
 
-func suggestion(cmd *cobra.Command, name string) string {
-	if near := cmd.SuggestionsFor(name); len(near) > 0 {
-		return fmt.Sprintf("; did you mean %q?", near[0])
+// newHelp is cobra's help command, except that a misspelt command is an error.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(cmd.Root(), args[0])
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
 	}
-	return "; see refreekv --help"
+}
+
+func unknownCommand(root *cobra.Command, name string) error {
+	var names []string
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return usageError{fmt.Errorf("unknown command %q%s; see %s --help", name, runners.DidYouMean(name, names), root.Name())}
+}
+
+// flagSuggestion names the flag that a misspelt one is nearest to.
+func flagSuggestion(cmd *cobra.Command, err error) string {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return ""
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+	return runners.DidYouMean("--"+unknown.GetSpecifiedName(), names)
+}
+
+// withFlag says which flag an error is about.
+func withFlag(flag string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", flag, err)
 }
 
 // exactly wants n arguments, named in the message.
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usageError{fmt.Errorf("%s wants %s; got %d arguments", cmd.CommandPath(), what, len(args))}
+			return usageError{fmt.Errorf("%s wants %s; got %s", cmd.CommandPath(), what, plural(len(args), "argument"))}
 		}
 		return nil
 	}

@@ -34,13 +34,16 @@ summary.md, .tex, .csv, .json and figures/.`,
 		Example: "  refreekv run quickstart --limit 1\n  refreekv run configs/longbench-mini.yaml --data DIR --tasks qasper,lcc\n  refreekv run quickstart --variants full --variants \"snapkv budget=0.3 window=16\"",
 		Args:    exactly(1, "the path or name of one config"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			config, err := runners.LoadConfig(args[0], o)
-			if err != nil {
-				return err
-			}
 			part, err := parseShard(shard)
 			if err != nil {
 				return usageError{err}
+			}
+			if cmd.Flags().Changed("limit") && o.Limit < 1 {
+				return usageError{fmt.Errorf("--limit %d: want at least 1 record of each task", o.Limit)}
+			}
+			config, err := runners.LoadConfig(args[0], o)
+			if err != nil {
+				return asUsage(err)
 			}
 			dir := out
 			if dir == "" {
@@ -58,7 +61,7 @@ summary.md, .tex, .csv, .json and figures/.`,
 	f.StringSliceVar(&o.Tasks, "tasks", nil, "run these tasks instead of the config's")
 	f.StringArrayVar(&o.Variants, "variants", nil, "run this variant instead of the config's, e.g. \"snapkv budget=0.5\"; repeat for more")
 	f.IntVar(&o.Limit, "limit", 0, "run only the first N records of each task")
-	f.StringVar(&o.Data, "data", os.Getenv("REFREEKV_DATA"), "folder with data sets, looked in first (default $REFREEKV_DATA)")
+	f.StringVar(&o.Data, "data", "", "folder with data sets, looked in first (default: the config's, else $REFREEKV_DATA)")
 	f.StringArrayVar(&o.Set, "set", nil, "set a field of the config, e.g. --set protocol=paper or --set \"context_lengths=[2048, 4096]\"")
 	f.StringVar(&shard, "shard", "", "run part i of n of the work, e.g. 2/8, into its own folder; merge with refreekv report")
 	return cmd
@@ -86,12 +89,29 @@ func runExperiment(cmd *cobra.Command, config *runners.Config, dir string, part 
 		Notice: func(text string) { fmt.Fprintln(stderr, text) },
 	})
 	if errors.Is(err, context.Canceled) {
+		if _, statErr := os.Stat(filepath.Join(dir, "rows.jsonl")); statErr != nil {
+			return errors.New("interrupted before the first record was finished; nothing is stored")
+		}
 		return fmt.Errorf("interrupted; the finished records are stored in %s, give the same command again to go on", dir)
 	}
 	if err != nil {
 		return err
 	}
+	if len(result.Rows) == 0 {
+		fmt.Fprintf(stderr, "shard %d of %d holds no record; there is nothing to run\n", part.Index+1, part.Count)
+		return nil
+	}
 	return writeReport(cmd, dir, config.Name, result.Rows, fmt.Sprintf("%s in %s", plural(len(result.Rows), "row"), time.Since(begin).Round(time.Second)))
+}
+
+// asUsage makes errors of the command line's own values usage errors; what is
+// wrong with a file stays a plain one.
+func asUsage(err error) error {
+	var override *runners.OverrideError
+	if errors.As(err, &override) || errors.Is(err, runners.ErrNoConfig) {
+		return usageError{err}
+	}
+	return err
 }
 
 // writeReport writes a run's tables and figures and shows the table.
@@ -103,7 +123,8 @@ func writeReport(cmd *cobra.Command, dir, title string, all []rows.Row, done str
 	if err != nil {
 		return err
 	}
-	reports.Terminal(cmd.OutOrStdout(), summary, terminalWidth(), isTerminal(cmd.OutOrStdout()))
+	colour := isTerminal(cmd.OutOrStdout()) && os.Getenv("NO_COLOR") == ""
+	reports.Terminal(cmd.OutOrStdout(), summary, terminalWidth(), colour)
 	stderr := cmd.ErrOrStderr()
 	reports.Timings(stderr, all)
 	fmt.Fprintf(stderr, "%s; tables and figures are in %s\n", done, dir)

@@ -1,61 +1,97 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"os"
+	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"refreekv/datasets"
 	"refreekv/model"
+	"refreekv/runners"
 	"refreekv/tasks"
 )
 
+// showOptions are the flags of refreekv show.
+type showOptions struct {
+	records, length       int
+	model, protocol, data string
+}
+
 func newShow() *cobra.Command {
-	var n, length int
-	var modelName, protocol, data string
+	var o showOptions
 	cmd := &cobra.Command{
 		Use:     "show TASK",
 		Short:   "Show the exact prompt, token count and references of a task's records",
 		Example: "  refreekv show sample_qa -n 1\n  refreekv show qasper -n 3 --protocol paper --data DIR",
 		Args:    exactly(1, "the name of one task"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			task, err := tasks.Load(args[0])
-			if err != nil {
-				return err
-			}
-			definition, err := task.Protocol(protocol)
-			if err != nil {
-				return err
-			}
-			records, err := datasets.Open(cmd.Context(), task.Dataset, datasets.Options{Dir: data, Limit: n, Progress: downloadProgress(cmd.ErrOrStderr())})
-			if err != nil {
-				return err
-			}
-			m, err := model.Find(cmd.Context(), modelName, downloadProgress(cmd.ErrOrStderr()))
-			if err != nil {
-				return err
-			}
-			defer m.Close()
-			for _, record := range records {
-				if err := showRecord(cmd, m, definition, record, length); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
+		RunE:    func(cmd *cobra.Command, args []string) error { return show(cmd, args[0], o) },
 	}
 	f := cmd.Flags()
-	f.IntVarP(&n, "records", "n", 1, "how many records")
-	f.IntVar(&length, "context-length", 4096, "longest prompt in tokens")
-	f.StringVar(&modelName, "model", defaultModel, "model whose tokenizer and chat template are used")
-	f.StringVar(&protocol, "protocol", "standard", "standard or paper")
-	f.StringVar(&data, "data", os.Getenv("REFREEKV_DATA"), "folder with data sets, looked in first (default $REFREEKV_DATA)")
+	f.IntVarP(&o.records, "records", "n", 1, "how many records")
+	f.IntVar(&o.length, "context-length", 4096, "longest prompt in tokens")
+	f.StringVar(&o.model, "model", defaultModel, "model whose tokenizer and chat template are used")
+	f.StringVar(&o.protocol, "protocol", tasks.Protocols[0], strings.Join(tasks.Protocols, " or "))
+	f.StringVar(&o.data, "data", "", "folder with data sets, looked in first (default $REFREEKV_DATA)")
 	return cmd
 }
 
 // defaultModel is used where a command needs a model and none is named.
 const defaultModel = "smollm2-135m-instruct"
+
+func show(cmd *cobra.Command, name string, o showOptions) error {
+	if err := o.check(); err != nil {
+		return usageError{err}
+	}
+	definition, dataset, err := findTask(name, o.protocol)
+	if err != nil {
+		return err
+	}
+	records, err := datasets.Open(cmd.Context(), dataset, datasets.Options{Dir: o.data, Limit: o.records, Progress: downloadProgress(cmd.ErrOrStderr())})
+	if err != nil {
+		return err
+	}
+	m, err := model.Find(cmd.Context(), o.model, downloadProgress(cmd.ErrOrStderr()))
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	for _, record := range records {
+		if err := showRecord(cmd, m, definition, record, o.length); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o showOptions) check() error {
+	switch {
+	case o.records < 1:
+		return fmt.Errorf("--records %d: want at least 1", o.records)
+	case o.length < runners.MinContextLength:
+		return fmt.Errorf("--context-length %d: want at least %d tokens", o.length, runners.MinContextLength)
+	case !slices.Contains(tasks.Protocols, o.protocol):
+		return fmt.Errorf("--protocol %q is neither %s%s", o.protocol, strings.Join(tasks.Protocols, " nor "), runners.DidYouMean(o.protocol, tasks.Protocols))
+	}
+	return withFlag("--model", runners.CheckModel(o.model))
+}
+
+// findTask loads a task. A name that nothing stands behind is a wrong command
+// line; what is wrong with a task's file is not.
+func findTask(name, protocol string) (d *tasks.Definition, dataset string, err error) {
+	task, err := tasks.Load(name)
+	if err != nil {
+		if strings.HasSuffix(name, ".yaml") || errors.Is(err, fs.ErrNotExist) {
+			return nil, "", err
+		}
+		return nil, "", usageError{err}
+	}
+	d, err = task.Protocol(protocol)
+	return d, task.Dataset, err
+}
 
 func showRecord(cmd *cobra.Command, m *model.Model, d *tasks.Definition, record datasets.Record, length int) error {
 	prompt, err := d.Prompt(tasks.Model{Tokenizer: m.Tokenizer, Family: m.Family(), MaxPositions: m.Config.MaxPositions}, record, length)

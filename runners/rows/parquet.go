@@ -1,7 +1,10 @@
 package rows
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
@@ -40,15 +43,20 @@ type parquetRow struct {
 
 func toParquet(r Row) parquetRow {
 	p := parquetRow{
-		r.Model, int64(r.ContextLength), r.Task, r.Protocol, r.Record, int64(r.Index), r.Variant, r.Pruner,
-		int64(r.PromptTokens), r.PromptHash, r.Truncated, r.Kept, r.Budget, r.KVBytes, r.FullKVBytes,
-		r.Tokens, r.Text, r.Stop, r.Score, nil, r.Timing.Prefill, r.Timing.Select, r.Timing.Decode,
+		utf8(r.Model), int64(r.ContextLength), utf8(r.Task), utf8(r.Protocol), utf8(r.Record), int64(r.Index), utf8(r.Variant), utf8(r.Pruner),
+		int64(r.PromptTokens), utf8(r.PromptHash), r.Truncated, r.Kept, r.Budget, r.KVBytes, r.FullKVBytes,
+		r.Tokens, utf8(r.Text), utf8(r.Stop), r.Score, nil, r.Timing.Prefill, r.Timing.Select, r.Timing.Decode,
 	}
 	if r.Error != "" {
-		p.Error = &r.Error
+		text := utf8(r.Error)
+		p.Error = &text
 	}
 	return p
 }
+
+// utf8 replaces each byte that is no UTF-8, as encoding/json does: Parquet's
+// strings must be UTF-8, and both files of a run must say the same.
+func utf8(s string) string { return string([]rune(s)) }
 
 func (p parquetRow) row() Row {
 	r := Row{
@@ -90,21 +98,93 @@ func WriteParquet(path string, rows []Row, meta map[string]string) error {
 }
 
 // ReadParquet reads what WriteParquet wrote.
-func ReadParquet(path string) (rows []Row, err error) {
-	defer func() {
-		if r := recover(); r != nil { // damaged files can make the library panic
-			err = fmt.Errorf("%s: damaged Parquet file: %v", path, r)
-		}
-	}()
-	if _, err := os.Stat(path); err != nil {
+func ReadParquet(path string) ([]Row, error) {
+	f, err := os.Open(path)
+	if err != nil {
 		return nil, fmt.Errorf("reading the stored rows: %w", err)
 	}
-	stored, err := parquet.ReadFile[parquetRow](path)
+	defer f.Close()
+	info, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("reading the stored rows: %w", err)
 	}
-	for _, p := range stored {
-		rows = append(rows, p.row())
+	rows, err := readParquet(f, info.Size())
+	if err != nil {
+		return nil, fmt.Errorf("%s: damaged Parquet file: %w", path, err)
 	}
 	return rows, nil
+}
+
+func readParquet(f io.ReaderAt, size int64) (rows []Row, err error) {
+	defer func() {
+		if r := recover(); r != nil { // damaged files can make the library panic
+			rows, err = nil, fmt.Errorf("%v", r)
+		}
+	}()
+	// The library believes the length that stands before the closing mark, and
+	// makes room for a footer of up to 4 GiB.
+	var tail [8]byte
+	if _, err := f.ReadAt(tail[:], max(size-int64(len(tail)), 0)); err != nil {
+		return nil, errors.New("it is too short")
+	}
+	if footer := int64(binary.LittleEndian.Uint32(tail[:4])); footer > size-int64(len(tail)) {
+		return nil, fmt.Errorf("its footer of %d bytes is longer than the file", footer)
+	}
+	file, err := parquet.OpenFile(f, size)
+	if err != nil {
+		return nil, err
+	}
+	if !parquet.EqualNodes(file.Schema(), parquet.SchemaOf(parquetRow{})) {
+		return nil, errors.New("its columns are not those of a run's rows")
+	}
+	for _, group := range file.RowGroups() {
+		part, err := readGroup(group)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, part...)
+	}
+	if int64(len(rows)) != file.NumRows() {
+		return nil, fmt.Errorf("it holds %d rows and names %d", len(rows), file.NumRows())
+	}
+	return rows, nil
+}
+
+// readGroup reads a row group value by value. A damaged file can lead from one
+// column to the values of another, whose numbers would be read as addresses; each
+// value knows its own kind.
+func readGroup(group parquet.RowGroup) (out []Row, err error) {
+	schema := parquet.SchemaOf(parquetRow{})
+	var kinds []parquet.Kind
+	for _, path := range schema.Columns() {
+		leaf, _ := schema.Lookup(path...)
+		kinds = append(kinds, leaf.Node.Type().Kind())
+	}
+	in := group.Rows()
+	defer in.Close()
+	block := make([]parquet.Row, 64)
+	for {
+		n, err := in.ReadRows(block)
+		for _, row := range block[:n] {
+			for _, value := range row {
+				if !value.IsNull() && value.Kind() != kinds[value.Column()] {
+					return nil, fmt.Errorf("column %d holds values of another kind", value.Column()+1)
+				}
+			}
+			var p parquetRow
+			if err := schema.Reconstruct(&p, row); err != nil {
+				return nil, err
+			}
+			out = append(out, p.row())
+		}
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			return nil, errors.New("it ends before its last row")
+		}
+	}
 }

@@ -1,0 +1,175 @@
+package runners
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// Shards, in whatever order they are named, merge into what one run gives.
+func TestShardsMergeIntoOneRun(t *testing.T) {
+	c := small(t, Overrides{Models: []string{tinyS, tinyM}})
+	single := t.TempDir()
+	want := mustRun(t, c, Options{Dir: single}).Rows
+	for _, n := range []int{2, 3, 17} { // of 16 records: one of 17 shards is empty
+		parent := t.TempDir()
+		var dirs []string
+		for i := range n {
+			dir := filepath.Join(parent, fmt.Sprint(i))
+			mustRun(t, c, Options{Dir: dir, Shard: Shard{Index: i, Count: n}})
+			dirs = append(dirs, dir)
+		}
+		slices.Reverse(dirs)
+		got, p, err := ReadRuns(dirs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameRows(t, fmt.Sprintf("%d shards merged", n), want, got)
+
+		// The merged folder is that of a run: the same files, and it can be run.
+		merged := filepath.Join(parent, "merged")
+		if err := WriteRun(merged, got, p); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(untimed(read(t, single, rowsFile)), untimed(read(t, merged, rowsFile))); diff != "" {
+			t.Errorf("%d shards: rows.jsonl (-single +merged):\n%s", n, diff)
+		}
+		if diff := cmp.Diff(read(t, single, provenanceFile), read(t, merged, provenanceFile)); diff != "" {
+			t.Errorf("%d shards: run.yaml (-single +merged):\n%s", n, diff)
+		}
+		if result := mustRun(t, c, Options{Dir: merged}); result.Resumed != 16 {
+			t.Errorf("%d shards: the merged run lacks %d records", n, 16-result.Resumed)
+		}
+		// Merging again into the same folder is no error: more shards may have come.
+		if err := WriteRun(merged, got, p); err != nil {
+			t.Errorf("merged again: %v", err)
+		}
+	}
+}
+
+// Runs of other models and tasks stand in one table, in the order of a plan.
+func TestRunsOfOtherModelsAndTasksMerge(t *testing.T) {
+	whole := small(t, Overrides{Models: []string{tinyS, tinyM}})
+	want := mustRun(t, whole, Options{Dir: t.TempDir()}).Rows
+	var dirs []string
+	for _, task := range whole.Tasks {
+		for _, model := range whole.Models {
+			c := *whole
+			c.Tasks, c.Models = []string{task}, []string{model}
+			dir := t.TempDir()
+			mustRun(t, &c, Options{Dir: dir})
+			dirs = append(dirs, dir)
+		}
+	}
+	got, p, err := ReadRuns(dirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameRows(t, "four runs merged", want, got)
+	if diff := cmp.Diff(*whole, p.Config, cmpopts.IgnoreFields(Config{}, "Variants")); diff != "" {
+		t.Errorf("merged config (-want +got):\n%s", diff)
+	}
+	if len(p.Models) != 2 {
+		t.Errorf("models %v", p.Models)
+	}
+}
+
+// A killed run is read up to its last whole record.
+func TestReadOfAnUnfinishedRun(t *testing.T) {
+	c := small(t, Overrides{})
+	dir := t.TempDir()
+	stopAfter(t, c, dir, 3)
+	path := filepath.Join(dir, rowsFile)
+	text := read(t, path)
+	lines := strings.SplitAfter(text, "\n")
+	write(t, path, text+lines[0]+lines[1]+lines[2][:30])
+	got, _, err := ReadRuns([]string{dir})
+	if err != nil || len(got) != 12 {
+		t.Errorf("%d rows (%v), want those of 3 records", len(got), err)
+	}
+}
+
+func TestRunsThatCannotStandInOneTable(t *testing.T) {
+	run := func(change func(*Config)) string {
+		c := small(t, Overrides{Limit: 1, Set: []string{"context_lengths=[512]"}})
+		change(c)
+		dir := t.TempDir()
+		mustRun(t, c, Options{Dir: dir})
+		return dir
+	}
+	a := run(func(*Config) {})
+	edited := func(old, new string) string {
+		dir := run(func(c *Config) { c.Tasks = c.Tasks[1:] })
+		path := filepath.Join(dir, provenanceFile)
+		text := read(t, path)
+		if !strings.Contains(text, old) {
+			t.Fatalf("run.yaml holds no %q:\n%s", old, text)
+		}
+		write(t, path, strings.Replace(text, old, new, 1))
+		return dir
+	}
+	for _, c := range []struct {
+		what string
+		dirs []string
+		want []string
+	}{
+		{"none", nil, []string{"no run"}},
+		{"no run", []string{t.TempDir()}, []string{provenanceFile}},
+		{"a missing folder", []string{a, filepath.Join(a, "none")}, []string{"none"}},
+		{"one twice", []string{a, a}, []string{"both hold task recall, record 0"}},
+		{"one by two paths", []string{a, a + "/../" + filepath.Base(a)}, []string{"both hold"}},
+		{"the same records", []string{a, run(func(*Config) {})}, []string{a, "both hold"}},
+		{"other variants", []string{a, run(func(c *Config) { c.Variants = c.Variants[:2]; c.Tasks = c.Tasks[1:] })}, []string{a, "variants differ"}},
+		{"another protocol", []string{a, edited("protocol: standard", "protocol: paper")}, []string{"standard and paper"}},
+		{"other weights", []string{a, edited("weights_sha256: ", "weights_sha256: 0")}, []string{"other weights"}},
+		{"other weights than the second", []string{run(func(c *Config) { c.Models = []string{tinyM} }), a, edited("weights_sha256: ", "weights_sha256: 0")}, []string{"other weights"}},
+		{"run.yaml of something else", []string{edited("config:", "konfig:")}, []string{provenanceFile, "konfig"}},
+	} {
+		_, _, err := ReadRuns(c.dirs)
+		if err == nil {
+			t.Errorf("%s: no error", c.what)
+			continue
+		}
+		for _, want := range c.want {
+			if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s: the error lacks %q: %v", c.what, want, err)
+			}
+		}
+	}
+}
+
+// Nothing that was computed is lost to a merge.
+func TestWriteRunKeepsWhatIsThere(t *testing.T) {
+	c := small(t, Overrides{})
+	full, part := t.TempDir(), t.TempDir()
+	mustRun(t, c, Options{Dir: full})
+	mustRun(t, c, Options{Dir: part, Shard: Shard{Index: 0, Count: 2}})
+	got, p, err := ReadRuns([]string{part})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := snapshot(t, full)
+	if err := WriteRun(full, got, p); err == nil || !strings.Contains(err.Error(), "the merged runs lack") {
+		t.Errorf("half a run over a whole one: %v", err)
+	}
+	if diff := cmp.Diff(before, snapshot(t, full)); diff != "" {
+		t.Errorf("the folder was changed (-before +after):\n%s", diff)
+	}
+	other := t.TempDir()
+	write(t, filepath.Join(other, rowsFile), "no rows\n")
+	if err := WriteRun(other, got, p); err == nil || !strings.Contains(err.Error(), "no row") {
+		t.Errorf("over a file of something else: %v", err)
+	}
+	if read(t, other, rowsFile) != "no rows\n" {
+		t.Error("the file was changed")
+	}
+	if _, err := os.Stat(filepath.Join(other, provenanceFile)); err == nil {
+		t.Error("run.yaml was written beside it")
+	}
+}
