@@ -130,6 +130,15 @@ func (s Spec) String() string {
 	return strings.Join(out, " ")
 }
 
+// DefaultText is the default as it is written on the command line, or
+// "required".
+func (o Option) DefaultText() string {
+	if o.Default == nil {
+		return "required"
+	}
+	return valueText(o.Default)
+}
+
 func valueText(v any) string {
 	switch v := v.(type) {
 	case float64:

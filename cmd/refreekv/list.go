@@ -95,7 +95,7 @@ func listPruners(w io.Writer) {
 		fmt.Fprintf(w, "%s: %s (%s)\n", p.Name, p.About, p.Paper)
 		table(w, func(row func(string, ...any)) {
 			for _, o := range p.Options {
-				row("  %s\t%v\t%s", o.Name, o.Default, o.About)
+				row("  %s\t%s\t%s", o.Name, o.DefaultText(), o.About)
 			}
 		})
 	}

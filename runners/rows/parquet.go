@@ -150,9 +150,9 @@ func readParquet(f io.ReaderAt, size int64) (rows []Row, err error) {
 	return rows, nil
 }
 
-// readGroup reads a row group value by value. A damaged file can lead from one
-// column to the values of another, whose numbers would be read as addresses; each
-// value knows its own kind.
+// readGroup reads a row group value by value. In a damaged file a column may lack
+// values or lead to those of another, whose numbers the library would then read
+// as addresses.
 func readGroup(group parquet.RowGroup) (out []Row, err error) {
 	schema := parquet.SchemaOf(parquetRow{})
 	var kinds []parquet.Kind
@@ -166,10 +166,8 @@ func readGroup(group parquet.RowGroup) (out []Row, err error) {
 	for {
 		n, err := in.ReadRows(block)
 		for _, row := range block[:n] {
-			for _, value := range row {
-				if !value.IsNull() && value.Kind() != kinds[value.Column()] {
-					return nil, fmt.Errorf("column %d holds values of another kind", value.Column()+1)
-				}
+			if err := checkValues(row, kinds); err != nil {
+				return nil, err
 			}
 			var p parquetRow
 			if err := schema.Reconstruct(&p, row); err != nil {
@@ -187,4 +185,24 @@ func readGroup(group parquet.RowGroup) (out []Row, err error) {
 			return nil, errors.New("it ends before its last row")
 		}
 	}
+}
+
+// checkValues makes sure that a row holds values of every column, in order and of
+// the column's kind.
+func checkValues(row parquet.Row, kinds []parquet.Kind) error {
+	at := -1
+	for _, value := range row {
+		column := value.Column()
+		if column != at && column != at+1 || column >= len(kinds) {
+			return fmt.Errorf("column %d lacks values", at+2)
+		}
+		if !value.IsNull() && value.Kind() != kinds[column] {
+			return fmt.Errorf("column %d holds values of another kind", column+1)
+		}
+		at = column
+	}
+	if at != len(kinds)-1 {
+		return fmt.Errorf("column %d lacks values", at+2)
+	}
+	return nil
 }
