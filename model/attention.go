@@ -7,12 +7,13 @@ import "refreekv/model/tensor"
 // together, so that one pass over the keys serves them all. A block's score
 // rows are whole, never the [heads][n][n] matrix.
 type attention struct {
-	shape   Shape
-	block   int // positions per block
-	segment int // positions per task
-	stride  int // floats from one score row to the next
-	workers []attentionScratch
-	sums    [][]float32 // column sums of one task: [tasks][group·tokens]
+	shape    Shape
+	block    int     // positions per block
+	scoreCap float32 // soft cap of scores that are scaled by log2(e); 0: none
+	segment  int     // positions per task
+	stride   int     // floats from one score row to the next
+	workers  []attentionScratch
+	sums     [][]float32 // column sums of one task: [tasks][group·tokens]
 }
 
 // attentionScratch is one worker's space for a block of queries.
@@ -26,10 +27,15 @@ type attentionScratch struct {
 // their values stay in the cache while all rows use them.
 const keyTile = 256
 
+// blockTokens is how many positions make a block.
+func blockTokens(s Shape) int { return max(1, 3*tensor.TileRows()/s.Group()) }
+
+// segmentTokens is how many positions make a task.
+func segmentTokens(s Shape) int { return 4 * blockTokens(s) }
+
 func newAttention(s Shape, tokens int) attention {
 	g := s.Group()
-	a := attention{shape: s, block: max(1, 3*tensor.TileRows()/g)}
-	a.segment = 4 * a.block
+	a := attention{shape: s, block: blockTokens(s), segment: segmentTokens(s)}
 	// A stride that is a power of two would put all rows into the same cache sets.
 	a.stride = (tokens+tensor.Panel-1)/tensor.Panel*tensor.Panel + 16
 	a.workers = make([]attentionScratch, tensor.Threads())
@@ -47,7 +53,7 @@ func newAttention(s Shape, tokens int) attention {
 // run attends with the n queries at positions start… (q: [n][heads·headDim],
 // scaled by log2(e)/sqrt(headDim)) over all keys up to their own, writes the
 // outputs to out ([n][heads·headDim]) and records what the prefix asks for.
-func (a *attention) run(p *Prefix, l, start, n int, q, out []float32) {
+func (a *attention) run(p *Prefix, l, window, start, n int, q, out []float32) {
 	segments := (n + a.segment - 1) / a.segment
 	tasks := segments * a.shape.KVHeads
 	if p.needs.ColumnSums {
@@ -61,7 +67,7 @@ func (a *attention) run(p *Prefix, l, start, n int, q, out []float32) {
 			sums = a.sums[segment*a.shape.KVHeads+kv]
 		}
 		for from := segment * a.segment; from < min((segment+1)*a.segment, n); from += a.block {
-			a.queries(p, l, kv, start, from, min(from+a.block, n, (segment+1)*a.segment), q, out, sums, &a.workers[worker])
+			a.queries(p, l, kv, window, start, from, min(from+a.block, n, (segment+1)*a.segment), q, out, sums, &a.workers[worker])
 		}
 	})
 	if p.needs.ColumnSums {
@@ -70,24 +76,28 @@ func (a *attention) run(p *Prefix, l, start, n int, q, out []float32) {
 }
 
 // queries attends with the chunk's rows [from, to) of one KV head's group.
-func (a *attention) queries(p *Prefix, l, kv, start, from, to int, q, out, sums []float32, s *attentionScratch) {
+func (a *attention) queries(p *Prefix, l, kv, window, start, from, to int, q, out, sums []float32, s *attentionScratch) {
 	g, d, width := a.shape.Group(), a.shape.HeadDim, a.shape.Heads*a.shape.HeadDim
 	rows, keys := (to-from)*g, start+to
 	for i := from; i < to; i++ {
 		copy(s.q[(i-from)*g*d:(i-from+1)*g*d], q[i*width+kv*g*d:])
 	}
+	// No query of the block sees what stands before base.
+	_, base := visible(window, start+from)
 	k := p.cache.keys[l][kv]
-	k.Mul(s.scores, a.stride, s.q, d, rows, 0, (keys+tensor.Panel-1)/tensor.Panel, false)
+	k.Mul(s.scores, a.stride, s.q, d, rows, base/tensor.Panel, (keys+tensor.Panel-1)/tensor.Panel, false)
 	for row := range rows {
 		pos := start + from + row/g
 		scores := s.scores[row*a.stride : row*a.stride+keys]
-		s.sums[row] = tensor.Softmax(scores[:pos+1], nil)
+		lo, _ := visible(window, pos)
+		tensor.SoftCap(scores[lo:pos+1], a.scoreCap)
+		s.sums[row] = softmaxFrom(scores[:pos+1], nil, lo, base)
 		clear(scores[pos+1:])
-		a.record(p, l, kv*g+row%g, row%g, pos, scores, 1/s.sums[row], sums)
+		a.record(p, l, kv*g+row%g, row%g, lo, pos, scores, 1/s.sums[row], sums)
 	}
 	values := p.cache.values[l][kv]
-	for at := 0; at < keys; at += keyTile {
-		tensor.MulRows(s.out, d, s.scores[at:], a.stride, rows, values[at*d:], d, min(keyTile, keys-at), d, at > 0)
+	for at := base; at < keys; at += keyTile {
+		tensor.MulRows(s.out, d, s.scores[at:], a.stride, rows, values[at*d:], d, min(keyTile, keys-at), d, at > base)
 	}
 	for row := range rows {
 		o := s.out[row*d : (row+1)*d]
@@ -96,16 +106,42 @@ func (a *attention) queries(p *Prefix, l, kv, start, from, to int, q, out, sums 
 	}
 }
 
+// visible tells which keys a query at position pos sees through a window (0:
+// all): those from lo on. base is the start of lo's panel.
+func visible(window, pos int) (lo, base int) {
+	if window > 0 {
+		lo = max(0, pos-window+1)
+	}
+	return lo, lo / tensor.Panel * tensor.Panel
+}
+
+// softmaxFrom is [tensor.Softmax] of a row that begins at base and of which a
+// window hides what stands before lo: those entries become zero.
+func softmaxFrom(scores []float32, keep headMask, lo, base int) float32 {
+	for i := base; i < lo; i++ {
+		scores[i] = hidden
+	}
+	if keep != nil {
+		keep = keep[base/16:]
+	}
+	sum := tensor.Softmax(scores[base:], keep)
+	clear(scores[base:lo])
+	return sum
+}
+
+// hidden is a score whose weight vanishes beside any other.
+const hidden = -1e30
+
 // record keeps a query's attention row if it is among the last ones asked for
 // and adds it to the column sums.
-func (a *attention) record(p *Prefix, l, head, inGroup, pos int, weights []float32, scale float32, sums []float32) {
+func (a *attention) record(p *Prefix, l, head, inGroup, lo, pos int, weights []float32, scale float32, sums []float32) {
 	if back := p.Len() - 1 - pos; back < p.needs.LastRows {
 		row := p.Row(l, head, back)
-		copy(row, weights[:pos+1])
-		tensor.Scale(row[:pos+1], scale)
+		copy(row[lo:], weights[lo:pos+1])
+		tensor.Scale(row[lo:pos+1], scale)
 	}
 	if sums != nil {
-		tensor.AddScaled(sums[inGroup*p.Len():inGroup*p.Len()+pos+1], weights[:pos+1], scale)
+		tensor.AddScaled(sums[inGroup*p.Len()+lo:inGroup*p.Len()+pos+1], weights[lo:pos+1], scale)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // A set of changes to a JSON object or to metadata; a nil value removes the key.
@@ -54,7 +55,9 @@ func writeConfig(t *testing.T, config any) string {
 func TestReadConfig(t *testing.T) {
 	tiny := Config{
 		Architecture: "llama", Shape: Shape{Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 16},
-		Hidden: 64, FFN: 128, Vocab: 259, MaxPositions: 1024, RopeTheta: 10000, RMSEps: 1e-5, Tied: true,
+		Hidden: 64, FFN: 128, Vocab: 259, MaxPositions: 1024, RMSEps: 1e-5, Tied: true,
+		Activation: activationSiLU, EmbedScale: 1, QueryScale: 0.25,
+		Ropes: []Rope{{Kind: RopeDefault, Theta: 10000, Dim: 16}}, LayerParts: make([]LayerConfig, 2),
 	}
 	with := func(change func(*Config)) Config {
 		c := tiny
@@ -73,7 +76,7 @@ func TestReadConfig(t *testing.T) {
 		"null for what is unset":   {changes{"rope_scaling": json.RawMessage("null"), "quantization_config": json.RawMessage("null")}, tiny},
 		"default rotary embedding": {changes{"rope_scaling": map[string]any{"rope_type": "default"}}, tiny},
 		"base in rope_parameters": {changes{"rope_theta": nil, "rope_parameters": map[string]any{"rope_type": "default", "rope_theta": 5e5}},
-			with(func(c *Config) { c.RopeTheta = 5e5 })},
+			with(func(c *Config) { c.Ropes = []Rope{{Kind: RopeDefault, Theta: 5e5, Dim: 16}} })},
 		"whole rotary embedding":    {changes{"partial_rotary_factor": 1}, tiny},
 		"no activation, no biases":  {changes{"hidden_act": nil, "attention_bias": nil, "mlp_bias": nil}, tiny},
 		"fields of other libraries": {changes{"pretraining_tp": 1, "transformers_version": "5"}, tiny},
@@ -83,7 +86,7 @@ func TestReadConfig(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
+			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
 				t.Errorf("config (-want +got):\n%s", diff)
 			}
 		})
@@ -102,16 +105,15 @@ func TestReadConfigRefused(t *testing.T) {
 		"another architecture":     {changes{"model_type": "mamba"}, []string{"model_type", `"mamba"`, "supported: llama"}},
 		"no architecture":          {changes{"model_type": nil}, []string{"model_type", `""`}},
 		"activation":               {changes{"hidden_act": "gelu"}, []string{"hidden_act", `"gelu"`, "silu"}},
-		"attention bias":           {changes{"attention_bias": true}, []string{"attention_bias"}},
 		"feed-forward bias":        {changes{"mlp_bias": true}, []string{"mlp_bias"}},
 		"quantised":                {changes{"quantization_config": map[string]any{"quant_method": "gptq", "bits": 4}}, []string{"quantization_config", `"gptq"`, ".gguf"}},
 		"quantised in a text":      {changes{"quantization_config": "awq"}, []string{"quantization_config"}},
-		"linear rotary scaling":    {changes{"rope_scaling": map[string]any{"type": "linear", "factor": 2}}, []string{"rope_scaling", `"linear"`}},
-		"llama3 rotary scaling":    {changes{"rope_scaling": map[string]any{"rope_type": "llama3", "factor": 8}}, []string{"rope_scaling", `"llama3"`}},
-		"yarn in rope_parameters":  {changes{"rope_parameters": map[string]any{"rope_type": "yarn"}}, []string{"rope_parameters", `"yarn"`}},
+		"linear rotary scaling":    {changes{"rope_scaling": map[string]any{"type": "linear", "factor": 0.5}}, []string{`"linear"`, "factor", "0.5"}},
+		"llama3 rotary scaling":    {changes{"rope_scaling": map[string]any{"rope_type": "llama3", "factor": 8}}, []string{`"llama3"`, "low_freq_factor"}},
+		"unknown rotary scaling":   {changes{"rope_parameters": map[string]any{"rope_type": "mrope"}}, []string{`"mrope"`, "supported: default, linear"}},
 		"rotary scaling in a text": {changes{"rope_scaling": "linear"}, []string{"rope_scaling"}},
-		"partial rotary embedding": {changes{"partial_rotary_factor": 0.5}, []string{"partial_rotary_factor 0.5"}},
-		"partial, in parameters":   {changes{"rope_parameters": map[string]any{"partial_rotary_factor": 0.25}}, []string{"partial_rotary_factor 0.25"}},
+		"partial rotary embedding": {changes{"partial_rotary_factor": 0.5}, []string{"8 of a head's 16", "partial_rotary_factor", "llama"}},
+		"partial, in parameters":   {changes{"rope_parameters": map[string]any{"partial_rotary_factor": 0.25}}, []string{"4 of a head's 16"}},
 		"no layers":                {changes{"num_hidden_layers": nil}, []string{"num_hidden_layers is 0"}},
 		"negative layers":          {changes{"num_hidden_layers": -1}, []string{"num_hidden_layers is -1"}},
 		"too many layers":          {changes{"num_hidden_layers": 1 << 25}, []string{"num_hidden_layers is 33554432"}},
@@ -128,8 +130,8 @@ func TestReadConfigRefused(t *testing.T) {
 		"KV heads do not divide":   {changes{"num_key_value_heads": 3}, []string{"num_key_value_heads", "4 query heads cannot share 3 KV heads"}},
 		"more KV heads than heads": {changes{"num_key_value_heads": 8}, []string{"num_key_value_heads", "4 query heads cannot share 8 KV heads"}},
 		"odd head width":           {changes{"head_dim": 15}, []string{"head_dim", "15 is odd"}},
-		"rotary base 0":            {changes{"rope_theta": 0}, []string{"rope_theta is 0"}},
-		"negative rotary base":     {changes{"rope_theta": -1}, []string{"rope_theta is -1"}},
+		"rotary base 0":            {changes{"rope_theta": 0}, []string{"rotary base 0"}},
+		"negative rotary base":     {changes{"rope_theta": -1}, []string{"rotary base -1"}},
 		"negative epsilon":         {changes{"rms_norm_eps": -1e-5}, []string{"rms_norm_eps is -1e-05"}},
 		"epsilon beyond float32":   {changes{"rms_norm_eps": 1e300}, []string{"rms_norm_eps"}},
 	} {
@@ -164,7 +166,7 @@ func FuzzConfig(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if c.Group()*c.KVHeads != c.Heads || c.HeadDim%2 != 0 || c.KVBytesPerToken() <= 0 || !(c.RopeTheta > 0) || !(c.RMSEps > 0) {
+		if c.Group()*c.KVHeads != c.Heads || c.HeadDim%2 != 0 || c.KVBytesPerToken() <= 0 || !(c.RMSEps > 0) {
 			t.Errorf("accepted: %+v", c)
 		}
 	})

@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -107,7 +108,6 @@ func newDecoder(m *Model, p *Prefix, keeps []Keep, opt DecodeOptions) *decoder {
 	d := &decoder{m: m, p: p, opt: opt, of: make([]int, len(keeps))}
 	d.distinct(keeps)
 	c, n := m.Config, len(d.streams)
-	m.rope.grow(c, p.Len()+opt.MaxNewTokens)
 	d.x = make([]float32, n*c.Hidden)
 	d.norm = make([]float32, n*c.Hidden)
 	d.qkv = make([]float32, n*m.layers[0].qkv.N)
@@ -182,33 +182,44 @@ func (d *decoder) accept(s *stream, token int32, begin time.Time) {
 func (d *decoder) step(active []*stream) {
 	c, rows := d.m.Config, len(active)
 	for i, s := range active {
-		d.m.embed.Read(d.x[i*c.Hidden:(i+1)*c.Hidden], int(s.generation.Tokens[len(s.generation.Tokens)-1]), 1)
+		d.m.embedToken(d.x[i*c.Hidden:(i+1)*c.Hidden], s.generation.Tokens[len(s.generation.Tokens)-1])
 		s.tailLen++
 		s.growTail()
 	}
+	// All active streams have generated as many tokens.
+	entry := active[0].tailLen - 1
+	cos, sin := make([][]float32, len(d.m.ropes)), make([][]float32, len(d.m.ropes))
+	for i := range d.m.ropes {
+		cos[i], sin[i] = d.m.ropes[i].next(d.p.Len() + entry + 1)
+	}
 	for l := range d.m.layers {
 		layer := &d.m.layers[l]
+		var turnCos, turnSin []float32
+		if layer.Rope >= 0 {
+			turnCos, turnSin = cos[layer.Rope], sin[layer.Rope]
+		}
 		d.normRows(rows, layer.attnNorm)
 		mulPanels(layer.qkv, d.qkv, d.norm, rows)
 		width := layer.qkv.N
 		for i, s := range active {
-			d.m.rotateAndStore(s.tail, l, d.p.Len()+s.tailLen-1, s.tailLen-1, d.qkv[i*width:(i+1)*width])
+			d.m.rotateAndStore(s.tail, l, entry, d.qkv[i*width:(i+1)*width], turnCos, turnSin)
 		}
 		d.attend(l, active)
 		mulPanels(layer.out, d.norm, d.attn, rows)
-		tensor.Add(d.x[:rows*c.Hidden], d.norm[:rows*c.Hidden])
+		d.m.addToResidual(d.x[:rows*c.Hidden], d.norm, layer.outBias, layer.attnPost)
 		d.normRows(rows, layer.ffnNorm)
 		eachPanelRange(layer.gateUp.Panels()/2, func(from, to int) {
 			layer.gateUp.Mul(d.wide, layer.gateUp.N, d.norm, c.Hidden, rows, 2*from, 2*to, false)
-			swiGLU(d.ffn, d.wide, rows, layer.gateUp.N, from, to)
+			c.gate(d.ffn, d.wide, rows, layer.gateUp.N, from, to)
 		})
 		eachPanelRange(layer.down.Panels(), func(from, to int) {
 			layer.down.Mul(d.norm, c.Hidden, d.ffn, layer.gateUp.N/2, rows, from, to, false)
 		})
-		tensor.Add(d.x[:rows*c.Hidden], d.norm[:rows*c.Hidden])
+		d.m.addToResidual(d.x[:rows*c.Hidden], d.norm, nil, layer.ffnPost)
 	}
 	d.normRows(rows, d.m.norm)
 	mulPanels(d.m.head, d.logits, d.norm, rows)
+	tensor.SoftCap(d.logits[:rows*c.Vocab], float32(c.LogitCap))
 }
 
 func (d *decoder) normRows(rows int, weight []float32) {
@@ -242,9 +253,16 @@ func (d *decoder) attendTask(l, kv, at int, streams []*stream, worker int) {
 			wanted[w] |= bits
 		}
 	}
+	// A window hides what stands before lo; score rows begin at base, the start of
+	// a panel, so that lanes of sums belong to positions.
+	end := n + streams[0].tailLen
+	lo, base := visible(d.m.layers[l].Window, end-1)
 	rows := len(streams) * g
 	keys, values := d.p.cache.keys[l][kv], d.p.cache.values[l][kv]
 	eachRun(wanted, keys.Panels(), func(from, to int) {
+		if from = max(from, base/tensor.Panel); from >= to {
+			return
+		}
 		keys.Mul(s.scores, d.stride, s.q, dim, rows, from, to, false)
 	})
 	for i, st := range streams {
@@ -252,20 +270,22 @@ func (d *decoder) attendTask(l, kv, at int, streams []*stream, worker int) {
 		tail.Mul(s.scores[i*g*d.stride+n:], d.stride, s.q[i*g*dim:], dim, g, 0, tail.Panels(), false)
 		for h := range g {
 			row := i*g + h
-			scores := s.scores[row*d.stride:][:n+st.tailLen]
-			s.sums[row] = tensor.Softmax(scores, st.kept[l][kv*g+h])
+			scores := s.scores[row*d.stride:][:end]
+			tensor.SoftCap(scores[lo:], float32(d.m.Config.ScoreCap*math.Log2E))
+			s.sums[row] = softmaxFrom(scores, st.kept[l][kv*g+h], lo, base)
 		}
 	}
 	first := true
 	eachRun(wanted, keys.Panels(), func(from, to int) {
-		end := min(to*tensor.Panel, n)
-		for k := from * tensor.Panel; k < end; k += keyTile {
-			tensor.MulRows(s.out, dim, s.scores[k:], d.stride, rows, values[k*dim:], dim, min(keyTile, end-k), dim, !first)
+		last := min(to*tensor.Panel, n)
+		for k := max(from*tensor.Panel, base); k < last; k += keyTile {
+			tensor.MulRows(s.out, dim, s.scores[k:], d.stride, rows, values[k*dim:], dim, min(keyTile, last-k), dim, !first)
 			first = false
 		}
 	})
 	for i, st := range streams {
-		tensor.MulRows(s.out[i*g*dim:], dim, s.scores[i*g*d.stride+n:], d.stride, g, st.tail.values[l][kv], dim, st.tailLen, dim, true)
+		begin := max(lo, n)
+		tensor.MulRows(s.out[i*g*dim:], dim, s.scores[i*g*d.stride+begin:], d.stride, g, st.tail.values[l][kv][(begin-n)*dim:], dim, end-begin, dim, !first)
 		for h := range g {
 			o := s.out[(i*g+h)*dim : (i*g+h+1)*dim]
 			tensor.Scale(o, 1/s.sums[i*g+h])

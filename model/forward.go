@@ -45,14 +45,23 @@ const chunkTokens = 1024
 // returns its prefix: the KV cache, the logits of the last token, and what
 // needs asks to record.
 func (m *Model) Prefill(ctx context.Context, tokens []int32, needs Needs) (*Prefix, error) {
+	// Whole segments: all tasks of a chunk's attention are then of one size.
+	segment := segmentTokens(m.Config.Shape)
+	return m.prefill(ctx, tokens, needs, (chunkTokens+segment-1)/segment*segment)
+}
+
+// prefill is [Model.Prefill] in chunks of so many tokens.
+func (m *Model) prefill(ctx context.Context, tokens []int32, needs Needs, chunk int) (*Prefix, error) {
 	if err := m.checkTokens(tokens); err != nil {
 		return nil, err
 	}
 	n := len(tokens)
 	p := NewPrefix(m.Config.Shape, n, needs)
 	p.cache = newCache(m.Config.Shape, n)
-	m.rope.grow(m.Config, n)
-	run := newPass(m, p, min(n, chunkTokens))
+	for i := range m.ropes {
+		m.ropes[i].cover(n)
+	}
+	run := newPass(m, p, min(n, chunk))
 	var err error
 	for start := 0; start < n && err == nil; start += run.most {
 		err = run.chunk(ctx, tokens[start:min(start+run.most, n)], start)
@@ -64,6 +73,7 @@ func (m *Model) Prefill(ctx context.Context, tokens []int32, needs Needs) (*Pref
 	last := make([]float32, m.Config.Hidden)
 	tensor.RMSNorm(last, run.x[(run.n-1)*m.Config.Hidden:run.n*m.Config.Hidden], m.norm, m.Config.RMSEps)
 	mulPanels(m.head, p.logits, last, 1)
+	tensor.SoftCap(p.logits, float32(m.Config.LogitCap))
 	return p, nil
 }
 
@@ -107,10 +117,10 @@ type rowScratch struct {
 // weight panel many times, few enough that the block stays in the core's cache.
 const mostRows = 84
 
-func newPass(m *Model, p *Prefix, chunk int) *pass {
+func newPass(m *Model, p *Prefix, most int) *pass {
 	c := m.Config
 	a := newAttention(c.Shape, p.Len())
-	most := min((chunk+a.segment-1)/a.segment*a.segment, p.Len())
+	a.scoreCap = float32(c.ScoreCap * math.Log2E)
 	run := &pass{
 		m: m, p: p, most: most, attention: a,
 		x:       make([]float32, most*c.Hidden),
@@ -140,7 +150,7 @@ func (r *pass) chunk(ctx context.Context, tokens []int32, start int) error {
 	tensor.Parallel(blocks, func(block, worker int) {
 		from, to := r.rows(block)
 		for i := from; i < to; i++ {
-			r.m.embed.Read(r.x[i*hidden:(i+1)*hidden], int(tokens[i]), 1)
+			r.m.embedToken(r.x[i*hidden:(i+1)*hidden], tokens[i])
 		}
 		r.attentionInput(0, from, to, &r.workers[worker])
 	})
@@ -148,7 +158,7 @@ func (r *pass) chunk(ctx context.Context, tokens []int32, start int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r.attention.run(r.p, l, r.start, r.n, r.q, r.attn)
+		r.attention.run(r.p, l, r.m.layers[l].Window, r.start, r.n, r.q, r.attn)
 		tensor.Parallel(blocks, func(block, worker int) {
 			from, to := r.rows(block)
 			r.attentionOutput(l, from, to, &r.workers[worker])
@@ -174,23 +184,49 @@ func (r *pass) attentionInput(l, from, to int, s *rowScratch) {
 	layer.qkv.Mul(s.wide, width, s.norm, c.Hidden, rows, 0, layer.qkv.Panels(), false)
 	queries := c.Heads * c.HeadDim
 	for i := range rows {
-		qkv := s.wide[i*width : (i+1)*width]
-		r.m.rotateAndStore(r.p.cache, l, r.start+from+i, r.start+from+i, qkv)
+		qkv, pos := s.wide[i*width:(i+1)*width], r.start+from+i
+		var cos, sin []float32
+		if layer.Rope >= 0 {
+			cos, sin = r.m.ropes[layer.Rope].row(pos)
+		}
+		r.m.rotateAndStore(r.p.cache, l, pos, qkv, cos, sin)
 		copy(r.q[(from+i)*queries:(from+i+1)*queries], qkv)
 	}
 }
 
-// rotateAndStore applies the rotary embedding of position pos to one token's
-// queries and keys, writes keys and values to entry of the cache, and scales
-// the queries by log2(e)/sqrt(headDim), so that softmax can use powers of two.
-func (m *Model) rotateAndStore(cache *kvCache, l, pos, entry int, qkv []float32) {
-	c := m.Config
+// embedToken reads a token's embedding, [hidden].
+func (m *Model) embedToken(x []float32, token int32) {
+	m.embed.Read(x, int(token), 1)
+	if m.Config.EmbedScale != 1 {
+		tensor.Scale(x, m.Config.EmbedScale)
+	}
+}
+
+// rotateAndStore adds biases to one token's queries, keys and values, norms and
+// rotates queries and keys as far as the model does, writes keys and values to
+// an entry of the cache, and scales the queries by log2(e) too, so that softmax
+// can use powers of two.
+func (m *Model) rotateAndStore(cache *kvCache, l, entry int, qkv, cos, sin []float32) {
+	c, layer := m.Config, &m.layers[l]
 	d, queries, keys := c.HeadDim, c.Heads*c.HeadDim, (c.Heads+c.KVHeads)*c.HeadDim
+	if layer.qkvBias != nil {
+		tensor.Add(qkv, layer.qkvBias)
+	}
 	for at := 0; at < keys; at += d {
-		m.rope.rotate(qkv[at:at+d], pos)
+		head := qkv[at : at+d]
+		if layer.qNorm != nil {
+			weight := layer.qNorm
+			if at >= queries {
+				weight = layer.kNorm
+			}
+			tensor.RMSNorm(head, head, weight, c.RMSEps)
+		}
+		if cos != nil {
+			rotate(head, cos, sin)
+		}
 	}
 	cache.store(l, entry, qkv[queries:keys], qkv[keys:])
-	tensor.Scale(qkv[:queries], float32(math.Log2E/math.Sqrt(float64(d))))
+	tensor.Scale(qkv[:queries], float32(math.Log2E*c.QueryScale))
 }
 
 // attentionOutput adds the output product of the attention to the residual.
@@ -198,19 +234,35 @@ func (r *pass) attentionOutput(l, from, to int, s *rowScratch) {
 	c, layer := r.m.Config, &r.m.layers[l]
 	width := c.Heads * c.HeadDim
 	layer.out.Mul(s.norm, c.Hidden, r.attn[from*width:], width, to-from, 0, layer.out.Panels(), false)
-	tensor.Add(r.x[from*c.Hidden:to*c.Hidden], s.norm[:(to-from)*c.Hidden])
+	r.m.addToResidual(r.x[from*c.Hidden:to*c.Hidden], s.norm, layer.outBias, layer.attnPost)
 }
 
-// feedForward adds the SwiGLU feed-forward layer (arXiv 2002.05202) to the
+// addToResidual adds a block's output, [rows][hidden], to the residual stream,
+// after its bias and the norm behind it, where the model has them.
+func (m *Model) addToResidual(x, y, bias, norm []float32) {
+	hidden := m.Config.Hidden
+	for at := 0; at < len(x); at += hidden {
+		row := y[at : at+hidden]
+		if bias != nil {
+			tensor.Add(row, bias)
+		}
+		if norm != nil {
+			tensor.RMSNorm(row, row, norm, m.Config.RMSEps)
+		}
+	}
+	tensor.Add(x, y[:len(x)])
+}
+
+// feedForward adds the gated feed-forward layer (arXiv 2002.05202) to the
 // residual.
 func (r *pass) feedForward(l, from, to int, s *rowScratch) {
 	c, layer := r.m.Config, &r.m.layers[l]
 	rows, width := to-from, layer.gateUp.N
 	r.normRows(s.norm, from, to, layer.ffnNorm)
 	layer.gateUp.Mul(s.wide, width, s.norm, c.Hidden, rows, 0, layer.gateUp.Panels(), false)
-	swiGLU(s.ffn, s.wide, rows, width, 0, width/(2*tensor.Panel))
+	c.gate(s.ffn, s.wide, rows, width, 0, width/(2*tensor.Panel))
 	layer.down.Mul(s.norm, c.Hidden, s.ffn, width/2, rows, 0, layer.down.Panels(), false)
-	tensor.Add(r.x[from*c.Hidden:to*c.Hidden], s.norm[:rows*c.Hidden])
+	r.m.addToResidual(r.x[from*c.Hidden:to*c.Hidden], s.norm, nil, layer.ffnPost)
 }
 
 func (r *pass) normRows(dst []float32, from, to int, weight []float32) {
@@ -220,14 +272,19 @@ func (r *pass) normRows(dst []float32, from, to int, weight []float32) {
 	}
 }
 
-// swiGLU multiplies the pairs of gate and up panels [from, to) of every row:
-// wide is [rows][width] with panels of gate and up in turn, dst [rows][width/2].
-func swiGLU(dst, wide []float32, rows, width, from, to int) {
+// gate multiplies the pairs of gate and up panels [from, to) of every row, the
+// gate activated: wide is [rows][width] with panels of gate and up in turn, dst
+// [rows][width/2].
+func (c Config) gate(dst, wide []float32, rows, width, from, to int) {
 	const panel = tensor.Panel
+	activated := tensor.SiLUMul
+	if c.Activation == activationGELUTanh {
+		activated = tensor.GELUMul
+	}
 	for i := range rows {
 		for p := from; p < to; p++ {
 			gate := wide[i*width+2*p*panel:]
-			tensor.SiLUMul(dst[i*width/2+p*panel:][:panel], gate[:panel], gate[panel:2*panel])
+			activated(dst[i*width/2+p*panel:][:panel], gate[:panel], gate[panel:2*panel])
 		}
 	}
 }

@@ -28,14 +28,20 @@ type Model struct {
 	layers []layer
 	norm   []float32      // [hidden] final RMSNorm
 	head   *tensor.Packed // [vocab][hidden]
-	rope   ropeTable
+	ropes  []ropeTable
 }
 
-// layer holds one transformer layer's weights, products packed in panels.
+// layer holds one transformer layer's weights, products packed in panels. What a
+// model does not have is nil.
 type layer struct {
-	attnNorm, ffnNorm []float32      // [hidden]
+	LayerConfig
+	attnNorm, ffnNorm []float32      // [hidden] before attention and feed-forward
+	attnPost, ffnPost []float32      // [hidden] behind them
+	qNorm, kNorm      []float32      // [headDim] of every head's queries and keys
 	qkv               *tensor.Packed // [(heads+2·kvHeads)·headDim][hidden]: query, key, value rows
+	qkvBias           []float32      // [(heads+2·kvHeads)·headDim]
 	out               *tensor.Packed // [hidden][heads·headDim]
+	outBias           []float32      // [hidden]
 	gateUp            *tensor.Packed // [2·ffn][hidden]: a panel of gate rows, then the same panel of up rows, and so on
 	down              *tensor.Packed // [hidden][ffn]
 }
@@ -127,13 +133,18 @@ func (m *Model) load() error {
 }
 
 func (m *Model) loadWeights() error {
-	c, names := m.Config, hfNames
+	c, names := &m.Config, hfNames
 	if m.file.Format == "gguf" {
 		names = ggufNames
 	}
+	names = names.of(c.arch)
 	r := reader{file: m.file}
+	if c.tiedUnsaid {
+		_, untied := m.file.Tensor(names.head)
+		c.Tied = !untied
+	}
 	m.embed = r.tensor(names.embed, c.Vocab, c.Hidden)
-	m.norm = r.vector(names.norm, c.Hidden)
+	m.norm = r.norm(names.norm, c.Hidden, c.arch.onePlus && !names.plusOne)
 	if c.Tied {
 		m.head = r.pack(c.Vocab, c.Hidden, part{name: names.embed})
 	} else {
@@ -141,29 +152,52 @@ func (m *Model) loadWeights() error {
 	}
 	// A config may claim millions of layers: the last one must be there before
 	// any of them gets room.
-	r.tensor(fmt.Sprintf(names.layer, c.Layers-1, names.attnNorm), 1, c.Hidden)
+	r.tensor(names.weight(c.Layers-1, names.attnNorm), 1, c.Hidden)
 	if r.err != nil {
 		return r.err
 	}
 	m.layers = make([]layer, c.Layers)
-	errs := make([]error, c.Layers)
-	tensor.Parallel(c.Layers, func(l, _ int) { m.layers[l], errs[l] = m.loadLayer(l, names) })
-	for _, err := range errs {
-		if err != nil {
-			return err
+	readers := make([]reader, c.Layers)
+	tensor.Parallel(c.Layers, func(l, _ int) {
+		readers[l].file = m.file
+		m.layers[l] = m.loadLayer(l, names, &readers[l])
+	})
+	used := r.used
+	for l := range readers {
+		if readers[l].err != nil {
+			return readers[l].err
 		}
+		used = append(used, readers[l].used...)
+	}
+	for i := range c.Ropes {
+		m.ropes = append(m.ropes, ropeTable{rope: c.Ropes[i]})
+	}
+	return m.checkAllUsed(used, names)
+}
+
+// checkAllUsed refuses a model with tensors that the forward pass does not know:
+// without them its numbers would be wrong.
+func (m *Model) checkAllUsed(used []string, names tensorNames) error {
+	known := map[string]bool{names.head: true}
+	for _, name := range used {
+		known[name] = true
+	}
+	for _, name := range m.file.Names() {
+		if known[name] || strings.HasSuffix(name, "rotary_emb.inv_freq") || strings.HasPrefix(name, "rope_f") {
+			continue
+		}
+		return fmt.Errorf("tensor %s belongs to no part of a %s that is supported", name, m.Config.Architecture)
 	}
 	return nil
 }
 
-func (m *Model) loadLayer(l int, names tensorNames) (layer, error) {
+func (m *Model) loadLayer(l int, names tensorNames, r *reader) layer {
 	c := m.Config
-	r := reader{file: m.file}
-	name := func(s string) string { return fmt.Sprintf(names.layer, l, s) }
+	name := func(s string) string { return names.weight(l, s) }
 	q, kv, half := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim, c.HeadDim/2
-	// GGUF stores a head's rotary pairs side by side (rows 2i, 2i+1); here, as in
-	// Hugging Face's layout, they stand half a head apart.
-	rotary := func(row int) int { return row }
+	// Some GGUF files store a head's rotary pairs side by side (rows 2i, 2i+1);
+	// here, as in Hugging Face's layout, they stand half a head apart.
+	var rotary func(int) int
 	if names.pairs {
 		rotary = func(row int) int {
 			head, i := row/c.HeadDim*c.HeadDim, row%c.HeadDim
@@ -174,58 +208,62 @@ func (m *Model) loadLayer(l int, names tensorNames) (layer, error) {
 		return func(row int) int { return row/tensor.Panel*2*tensor.Panel + row%tensor.Panel + offset }
 	}
 	padded := (c.FFN + tensor.Panel - 1) / tensor.Panel * tensor.Panel
+	qkv := []part{
+		{name: name(names.q), rows: q, place: rotary},
+		{name: name(names.k), rows: kv, at: q, place: rotary},
+		{name: name(names.v), rows: kv, at: q + kv},
+	}
+	gateUp := []part{
+		{name: name(names.gate), rows: c.FFN, place: interleave(0)},
+		{name: name(names.up), rows: c.FFN, place: interleave(tensor.Panel)},
+	}
+	if c.arch.fused {
+		qkv = []part{{name: name(names.qkv), rows: q + 2*kv}}
+		for i := range gateUp {
+			gateUp[i].name, gateUp[i].from, gateUp[i].stored = name(names.gateUp), i*c.FFN, 2*c.FFN
+		}
+	}
+	less := c.arch.onePlus && !names.plusOne
 	out := layer{
-		attnNorm: r.vector(name(names.attnNorm), c.Hidden),
-		ffnNorm:  r.vector(name(names.ffnNorm), c.Hidden),
-		qkv: r.pack(q+2*kv, c.Hidden,
-			part{name: name(names.q), rows: q, place: rotary},
-			part{name: name(names.k), rows: kv, at: q, place: rotary},
-			part{name: name(names.v), rows: kv, at: q + kv}),
-		out: r.pack(c.Hidden, q, part{name: name(names.o)}),
-		gateUp: r.pack(2*padded, c.Hidden,
-			part{name: name(names.gate), rows: c.FFN, place: interleave(0)},
-			part{name: name(names.up), rows: c.FFN, place: interleave(tensor.Panel)}),
-		down: r.pack(c.Hidden, c.FFN, part{name: name(names.down)}),
+		LayerConfig: c.LayerParts[l],
+		attnNorm:    r.norm(name(names.attnNorm), c.Hidden, less),
+		ffnNorm:     r.norm(name(names.ffnNorm), c.Hidden, less),
+		qkv:         r.pack(q+2*kv, c.Hidden, qkv...),
+		qkvBias:     r.bias(q+2*kv, qkv...),
+		out:         r.pack(c.Hidden, q, part{name: name(names.o)}),
+		outBias:     r.bias(c.Hidden, part{name: name(names.o), rows: c.Hidden}),
+		gateUp:      r.pack(2*padded, c.Hidden, gateUp...),
+		down:        r.pack(c.Hidden, c.FFN, part{name: name(names.down)}),
 	}
-	return out, r.err
+	if c.arch.qkNorm {
+		out.qNorm, out.kNorm = r.norm(name(names.qNorm), c.HeadDim, less), r.norm(name(names.kNorm), c.HeadDim, less)
+	}
+	if c.arch.sandwich {
+		out.attnPost, out.ffnPost = r.norm(name(names.attnPost), c.Hidden, less), r.norm(name(names.ffnPost), c.Hidden, less)
+	}
+	return out
 }
-
-// tensorNames are the names one file format gives to a Llama's tensors.
-type tensorNames struct {
-	embed, norm, head       string
-	layer                   string // format of layer number and name
-	attnNorm, q, k, v, o    string
-	ffnNorm, gate, up, down string
-	pairs                   bool // query and key rows are permuted so that rotary pairs are neighbours
-}
-
-var (
-	hfNames = tensorNames{
-		embed: "model.embed_tokens.weight", norm: "model.norm.weight", head: "lm_head.weight",
-		layer:    "model.layers.%d.%s.weight",
-		attnNorm: "input_layernorm", q: "self_attn.q_proj", k: "self_attn.k_proj", v: "self_attn.v_proj", o: "self_attn.o_proj",
-		ffnNorm: "post_attention_layernorm", gate: "mlp.gate_proj", up: "mlp.up_proj", down: "mlp.down_proj",
-	}
-	ggufNames = tensorNames{
-		embed: "token_embd.weight", norm: "output_norm.weight", head: "output.weight",
-		layer:    "blk.%d.%s.weight",
-		attnNorm: "attn_norm", q: "attn_q", k: "attn_k", v: "attn_v", o: "attn_output",
-		ffnNorm: "ffn_norm", gate: "ffn_gate", up: "ffn_up", down: "ffn_down",
-		pairs: true,
-	}
-)
 
 // part places the rows of one stored tensor into a packed matrix.
 type part struct {
-	name  string
-	rows  int           // 0: all rows of the matrix
-	at    int           // row of the matrix where the part starts
-	place func(int) int // where a stored row goes, counted from at; nil: in order
+	name         string
+	rows         int           // 0: all rows of the matrix
+	from, stored int           // first row of the part and rows of the tensor it lies in; 0: the part is the tensor
+	at           int           // row of the matrix where the part starts
+	place        func(int) int // where a row of the part goes, counted from at; nil: in order
+}
+
+func (p part) to(row int) int {
+	if p.place == nil {
+		return p.at + row
+	}
+	return p.at + p.place(row)
 }
 
 // reader reads tensors and keeps the first error.
 type reader struct {
 	file *weights.File
+	used []string // names of the tensors that were asked for
 	err  error
 }
 
@@ -239,6 +277,7 @@ func (r *reader) tensor(name string, rows, cols int) *weights.Tensor {
 		r.err = fmt.Errorf("tensor %s is missing", name)
 		return nil
 	}
+	r.used = append(r.used, name)
 	if err := t.Supported(); err != nil {
 		r.err = err
 		return nil
@@ -248,6 +287,35 @@ func (r *reader) tensor(name string, rows, cols int) *weights.Tensor {
 		return nil
 	}
 	return t
+}
+
+// norm reads the weights of an RMSNorm; less: they are stored less one.
+func (r *reader) norm(name string, n int, less bool) []float32 {
+	v := r.vector(name, n)
+	if less {
+		for i := range v {
+			v[i]++
+		}
+	}
+	return v
+}
+
+// bias reads what the parts' products add, [n]; nil if no part has a bias.
+func (r *reader) bias(n int, parts ...part) []float32 {
+	var out []float32
+	for _, part := range parts {
+		name := strings.TrimSuffix(part.name, ".weight") + ".bias"
+		if _, ok := r.file.Tensor(name); !ok || r.err != nil {
+			continue
+		}
+		if out == nil {
+			out = make([]float32, n)
+		}
+		for row, v := range r.vector(name, part.rows) {
+			out[part.to(row)] = v
+		}
+	}
+	return out
 }
 
 func (r *reader) vector(name string, n int) []float32 {
@@ -267,12 +335,11 @@ func (r *reader) pack(n, k int, parts ...part) *tensor.Packed {
 	// All parts are checked against the file before the matrix, whose size the
 	// config alone decides, is allocated.
 	stored := make([]*weights.Tensor, len(parts))
-	for i, part := range parts {
-		rows := part.rows
-		if rows == 0 {
-			rows = n
+	for i := range parts {
+		if parts[i].rows == 0 {
+			parts[i].rows = n
 		}
-		if stored[i] = r.tensor(part.name, rows, k); stored[i] == nil {
+		if stored[i] = r.tensor(parts[i].name, max(parts[i].rows, parts[i].stored), k); stored[i] == nil {
 			return nil
 		}
 	}
@@ -280,16 +347,11 @@ func (r *reader) pack(n, k int, parts ...part) *tensor.Packed {
 	const block = 64
 	buf := make([]float32, block*k)
 	for i, part := range parts {
-		t, rows := stored[i], stored[i].Rows()
-		for row := 0; row < rows; row += block {
-			count := min(block, rows-row)
-			t.Read(buf[:count*k], row, count)
-			for i := range count {
-				to := row + i
-				if part.place != nil {
-					to = part.place(to)
-				}
-				p.SetRow(part.at+to, buf[i*k:(i+1)*k])
+		for row := 0; row < part.rows; row += block {
+			count := min(block, part.rows-row)
+			stored[i].Read(buf[:count*k], part.from+row, count)
+			for j := range count {
+				p.SetRow(part.to(row+j), buf[j*k:(j+1)*k])
 			}
 		}
 	}

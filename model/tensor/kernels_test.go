@@ -411,6 +411,72 @@ func TestSiLUAccuracy(t *testing.T) {
 	})
 }
 
+// GELU's tanh form against its definition in float64, far into both tails; every
+// length and nothing beside it.
+func TestGELU(t *testing.T) {
+	gelu := func(x float64) float64 {
+		return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+	}
+	eachLevel(t, func(t *testing.T) {
+		rng := newRand(8)
+		for n := 1; n <= 150; n++ {
+			gate, up := random(rng, n, "ordinary"), random(rng, n, "ordinary")
+			for i := range gate {
+				gate[i] *= []float32{1, 5, 1e-6, 30}[rng.IntN(4)]
+			}
+			buf, got := guarded(n)
+			GELUMul(got, gate, up)
+			for i, x := range gate {
+				want := gelu(float64(x)) * float64(up[i])
+				if !(math.Abs(float64(got[i])-want) <= 2e-6*math.Abs(float64(x*up[i]))) {
+					t.Fatalf("%d values: GELU(%g)·%g is %g, want %g", n, x, up[i], got[i], want)
+				}
+			}
+			checkGuards(t, fmt.Sprintf("GELUMul of %d values", n), buf)
+		}
+		// Where GELU is x or 0 in float32, so is this, up to the largest gates.
+		gate := []float32{0, 6, 40, 1e4, 1e9, 1e30, -40, -1e4, -1e9, -1e30}
+		want := []float32{0, 12, 80, 2e4, 2e9, 2e30, 0, 0, 0, 0}
+		up, got := make([]float32, len(gate)), make([]float32, len(gate))
+		for i := range up {
+			up[i] = 2
+		}
+		GELUMul(got, gate, up)
+		for i := range got {
+			if !(math.Abs(float64(got[i]-want[i])) <= 1e-6*math.Abs(float64(want[i]))+3e-38*math.Abs(float64(gate[i]))) {
+				t.Errorf("GELU(%g)·2 is %g, want %g", gate[i], got[i], want[i])
+			}
+		}
+	})
+}
+
+func TestSoftCap(t *testing.T) {
+	rng := newRand(9)
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	for _, limit := range []float32{0.5, 30, 50 * math.Log2E} {
+		x := append(random(rng, 40, "ordinary"), 1e-20, -1e30, inf, -inf, nan, 0)
+		for i := range 40 {
+			x[i] *= limit
+		}
+		got := append([]float32(nil), x...)
+		SoftCap(got, limit)
+		for i, v := range x {
+			want := float64(limit) * math.Tanh(float64(v)/float64(limit))
+			if !(math.Abs(float64(got[i])-want) <= 2e-7*math.Abs(want)) && v == v {
+				t.Errorf("cap %g: %g becomes %g, want %g", limit, v, got[i], want)
+			}
+			if v != v && got[i] == got[i] {
+				t.Errorf("cap %g: NaN becomes %g", limit, got[i])
+			}
+		}
+	}
+	x := []float32{1, -1e30, nan}
+	SoftCap(x, 0)
+	if x[0] != 1 || x[1] != -1e30 || x[2] == x[2] {
+		t.Errorf("without a cap 1, -1e30 and NaN become %v", x)
+	}
+}
+
 func TestPackedRows(t *testing.T) {
 	rng := newRand(7)
 	const k = 24

@@ -50,6 +50,37 @@ func AddScaled(dst, x []float32, s float32) { vector.addScaled(dst, x[:len(dst)]
 // SiLUMul sets dst to gate·sigmoid(gate)·up.
 func SiLUMul(dst, gate, up []float32) { vector.siluMul(dst, gate[:len(dst)], up[:len(dst)]) }
 
+// geluSlope is 2·sqrt(2/π): the tanh form of GELU is x·sigmoid(geluSlope·(x +
+// 0.044715·x³)).
+const geluSlope = 1.5957691216057308
+
+// GELUMul sets dst to gelu(gate)·up, gelu in its tanh form (arXiv 1606.08415).
+// dst must not overlap gate or up.
+func GELUMul(dst, gate, up []float32) {
+	// gelu(x)·up = t·sigmoid(t)·(up·x/t) with t the sigmoid's argument.
+	const block = 64
+	var t, rest [block]float32
+	for at := 0; at < len(dst); at += block {
+		n := min(block, len(dst)-at)
+		for i, x := range gate[at : at+n] {
+			// Long before x is 1,000 the sigmoid is 0 or 1; the bound keeps t finite.
+			slope := geluSlope * (1 + 0.044715*min(x*x, 1e6))
+			t[i], rest[i] = x*slope, up[at+i]/slope
+		}
+		SiLUMul(dst[at:at+n], t[:n], rest[:n])
+	}
+}
+
+// SoftCap bends every x to cap·tanh(x/cap); a cap of 0 leaves x as it is.
+func SoftCap(x []float32, cap float32) {
+	if cap == 0 {
+		return
+	}
+	for i, v := range x {
+		x[i] = cap * float32(math.Tanh(float64(v/cap)))
+	}
+}
+
 // RMSNorm sets dst to x/sqrt(mean(x²)+eps)·weight (arXiv 1910.07467).
 func RMSNorm(dst, x, weight []float32, eps float32) {
 	scale := float32(1 / math.Sqrt(float64(vector.squares(x))/float64(len(x))+float64(eps)))

@@ -167,6 +167,12 @@ func TestDamagedParquet(t *testing.T) {
 	if _, err := ReadParquet(path); err == nil {
 		t.Error("a JSON file was read as Parquet")
 	}
+	if err := parquet.WriteFile(path, []struct{ Model, Text string }{{"m", "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadParquet(path); err == nil || !strings.Contains(err.Error(), "its columns are not those of a run's rows") {
+		t.Errorf("a table of something else: %v", err)
+	}
 	if _, err := ReadParquet(filepath.Join(t.TempDir(), "none.parquet")); err == nil {
 		t.Error("a missing file was read")
 	}
