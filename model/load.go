@@ -64,6 +64,20 @@ func Find(ctx context.Context, name string, p hub.Progress) (*Model, error) {
 // Open opens a model folder (config.json, tokenizer.json, *.safetensors) or a
 // .gguf file. Close it when done.
 func Open(path string) (*Model, error) {
+	m, err := openFiles(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.loadWeights(); err != nil {
+		m.Close()
+		return nil, fmt.Errorf("opening model %s: %w", path, err)
+	}
+	return m, nil
+}
+
+// openFiles opens a model without its weights: config, tokenizer and the list of
+// tensors.
+func openFiles(path string) (*Model, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("opening model: %w", err)
 	}
@@ -75,7 +89,7 @@ func Open(path string) (*Model, error) {
 		Name: strings.TrimSuffix(filepath.Base(path), ".gguf"), Source: "local path " + path, Path: path,
 		file: f,
 	}
-	if err := m.load(); err != nil {
+	if err := m.readFiles(); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("opening model %s: %w", path, err)
 	}
@@ -106,7 +120,8 @@ func (m *Model) Family() string {
 	return "other"
 }
 
-func (m *Model) load() error {
+// readFiles reads config and tokenizer.
+func (m *Model) readFiles() error {
 	var err error
 	dir := m.Path
 	if filepath.Ext(dir) == ".safetensors" {
@@ -129,7 +144,11 @@ func (m *Model) load() error {
 	if m.Tokenizer.Size() > m.Config.Vocab {
 		return fmt.Errorf("the tokenizer has %d tokens but the model only %d logits (vocab_size): they do not belong together", m.Tokenizer.Size(), m.Config.Vocab)
 	}
-	return m.loadWeights()
+	if m.Config.tiedUnsaid {
+		_, untied := m.file.Tensor(hfNames.head)
+		m.Config.Tied = !untied
+	}
+	return nil
 }
 
 func (m *Model) loadWeights() error {
@@ -139,10 +158,6 @@ func (m *Model) loadWeights() error {
 	}
 	names = names.of(c.arch)
 	r := reader{file: m.file}
-	if c.tiedUnsaid {
-		_, untied := m.file.Tensor(names.head)
-		c.Tied = !untied
-	}
 	m.embed = r.tensor(names.embed, c.Vocab, c.Hidden)
 	m.norm = r.norm(names.norm, c.Hidden, c.arch.onePlus && !names.plusOne)
 	if c.Tied {

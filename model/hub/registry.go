@@ -28,6 +28,12 @@ func Models() []Model {
 			}},
 		{Name: "smollm2-360m-instruct", Repo: "HuggingFaceTB/SmolLM2-360M-Instruct", About: "360 M parameters"},
 		{Name: "smollm2-1.7b-instruct", Repo: "HuggingFaceTB/SmolLM2-1.7B-Instruct", About: "1.7 B parameters"},
-		{Name: "llama-3-8b-instruct", Repo: "meta-llama/Meta-Llama-3-8B-Instruct", About: "the paper's main model; gated, needs HF_TOKEN"},
+		{Name: "llama-3-8b-instruct", Repo: "meta-llama/Meta-Llama-3-8B-Instruct", About: "the paper's; gated, needs HF_TOKEN"},
+		{Name: "llama-3-70b-instruct", Repo: "meta-llama/Meta-Llama-3-70B-Instruct", About: "the paper's; gated, needs HF_TOKEN"},
+		{Name: "llama-2-7b-chat", Repo: "meta-llama/Llama-2-7b-chat-hf", About: "the paper's, in its appendix; gated, needs HF_TOKEN"},
+		{Name: "mistral-7b-instruct-v0.3", Repo: "mistralai/Mistral-7B-Instruct-v0.3", About: "the paper's; gated, needs HF_TOKEN"},
+		{Name: "qwen2.5-7b-instruct", Repo: "Qwen/Qwen2.5-7B-Instruct", About: "the paper's"},
+		{Name: "qwen2.5-32b-instruct", Repo: "Qwen/Qwen2.5-32B-Instruct", About: "the paper's"},
+		{Name: "qwen2.5-72b-instruct", Repo: "Qwen/Qwen2.5-72B-Instruct", About: "the paper's"},
 	}
 }
