@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"github.com/google/renameio/v2"
 	"go.yaml.in/yaml/v4"
@@ -31,7 +33,8 @@ type Provenance struct {
 	Config   Config                `yaml:"config"`
 	Variants []string              `yaml:"variants"` // canonical, in the order of the tables
 	Program  Program               `yaml:"program"`
-	Models   map[string]ModelFacts `yaml:"models"` // by the config's names, added as they are opened
+	Tasks    map[string]string     `yaml:"task_sha256,omitempty"` // hash of each task's definition under the protocol
+	Models   map[string]ModelFacts `yaml:"models"`                // by the config's names, added as they are opened
 }
 
 // Program says which build computed the run, and on what.
@@ -85,7 +88,10 @@ func (p *Provenance) write(dir string) error {
 // new ones: the models, the tasks and the number of records may differ, nothing
 // else may. It writes nothing.
 func startProvenance(dir string, plan *Plan) (*Provenance, error) {
-	now := &Provenance{Config: *plan.Config, Variants: plan.labels(), Program: thisProgram(), Models: map[string]ModelFacts{}}
+	now := &Provenance{Config: *plan.Config, Variants: plan.labels(), Program: thisProgram(), Tasks: map[string]string{}, Models: map[string]ModelFacts{}}
+	for _, t := range plan.Tasks {
+		now.Tasks[t.Name] = t.Definition.Hash()
+	}
 	before, err := ReadProvenance(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		path := filepath.Join(dir, rowsFile)
@@ -109,11 +115,29 @@ func startProvenance(dir string, plan *Plan) (*Provenance, error) {
 			return nil, fmt.Errorf("%s holds a run with other %s (%v, now %v); delete that folder or choose another with --out", dir, field.name, field.before, field.after)
 		}
 	}
+	if now.Tasks, err = joinTasks(before.Tasks, now.Tasks); err != nil {
+		return nil, fmt.Errorf("%s holds rows made under another %w; delete that folder or choose another with --out", dir, err)
+	}
 	now.Program = before.Program
 	if before.Models != nil {
 		now.Models = before.Models
 	}
 	return now, nil
+}
+
+// joinTasks joins the definitions of two runs' tasks, unless one differs.
+func joinTasks(a, b map[string]string) (map[string]string, error) {
+	out := maps.Clone(b)
+	for _, name := range slices.Sorted(maps.Keys(a)) {
+		if hash, ok := b[name]; ok && hash != a[name] {
+			return nil, fmt.Errorf("definition of task %s", name)
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[name] = a[name]
+	}
+	return out, nil
 }
 
 // add writes down a model's identity, or checks it against what stands there:

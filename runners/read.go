@@ -64,6 +64,10 @@ func (p *Provenance) with(b *Provenance) (*Provenance, error) {
 		return nil, errors.New("their variants differ")
 	}
 	out := *p
+	var err error
+	if out.Tasks, err = joinTasks(p.Tasks, b.Tasks); err != nil {
+		return nil, fmt.Errorf("they differ in the %w", err)
+	}
 	out.Models = maps.Clone(p.Models)
 	if out.Models == nil {
 		out.Models = map[string]ModelFacts{}

@@ -129,6 +129,7 @@ func TestRunsThatCannotStandInOneTable(t *testing.T) {
 		{"another protocol", []string{a, edited("protocol: standard", "protocol: paper")}, []string{"standard and paper"}},
 		{"other weights", []string{a, edited("weights_sha256: ", "weights_sha256: 0")}, []string{"other weights"}},
 		{"other weights than the second", []string{run(func(c *Config) { c.Models = []string{tinyM} }), a, edited("weights_sha256: ", "weights_sha256: 0")}, []string{"other weights"}},
+		{"another task definition", []string{a, edited("task_sha256:\n  own: ", "task_sha256:\n  own: 0")}, []string{"definition of task own"}},
 		{"run.yaml of something else", []string{edited("config:", "konfig:")}, []string{provenanceFile, "konfig"}},
 	} {
 		_, _, err := ReadRuns(c.dirs)

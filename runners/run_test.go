@@ -462,6 +462,11 @@ func TestRefusals(t *testing.T) {
 			write(t, data, strings.Replace(read(t, data), `"one"`, `"another"`, 1))
 			c.Tasks = []string{moved}
 		}, "another data set"},
+		"task": {func(t *testing.T, c *Config, _ string) {
+			changed := ownTask(t)
+			write(t, changed, read(t, changed)+"\nfirst_line: true\n")
+			c.Tasks = []string{changed}
+		}, "another definition of task own"},
 		"rows without run.yaml": {func(t *testing.T, _ *Config, dir string) {
 			if err := os.Remove(filepath.Join(dir, provenanceFile)); err != nil {
 				t.Fatal(err)
@@ -475,7 +480,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			conf, dir := base(t)
-			if name == "records" { // needs a folder that holds rows of the own task
+			if name == "records" || name == "task" { // needs a folder that holds rows of the own task
 				conf.Tasks = conf.Tasks[1:]
 				dir = t.TempDir()
 				mustRun(t, conf, Options{Dir: dir})

@@ -1,6 +1,8 @@
 package tasks
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -82,6 +84,15 @@ func (t *Task) Protocol(name string) (*Definition, error) {
 		d.apply(s)
 	}
 	return d, d.check()
+}
+
+// Hash identifies the definition: the SHA-256 over all its fields, in hex. Rows
+// made under different ones are not comparable.
+func (d *Definition) Hash() string {
+	fields := *d
+	fields.score = nil // Metric names it
+	sum := sha256.Sum256(fmt.Appendf(nil, "%#v", fields))
+	return hex.EncodeToString(sum[:])
 }
 
 type protocolsYAML struct {
