@@ -1,0 +1,8 @@
+//go:build !amd64
+
+package tensor
+
+import "runtime"
+
+// pause lets a spinning thread rest.
+func pause() { runtime.Gosched() }
