@@ -7,6 +7,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"go/format"
 	"log"
 	"os"
 )
@@ -46,7 +47,11 @@ func main() {
 	}
 	table("gemm512x", rows512)
 	table("gemm256x", rows256)
-	if err := os.WriteFile("gemm_amd64.go", out.Bytes(), 0o644); err != nil {
+	stubs, err := format.Source(out.Bytes())
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := os.WriteFile("gemm_amd64.go", stubs, 0o644); err != nil {
 		log.Fatal(err)
 	}
 }
