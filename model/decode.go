@@ -202,6 +202,7 @@ func (d *decoder) step(active []*stream) {
 		mulPanels(layer.qkv, d.qkv, d.norm, rows)
 		width := layer.qkv.N
 		for i, s := range active {
+			d.m.biasAndNorm(l, d.qkv[i*width:(i+1)*width])
 			d.m.rotateAndStore(s.tail, l, entry, d.qkv[i*width:(i+1)*width], turnCos, turnSin)
 		}
 		d.attend(l, active)

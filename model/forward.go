@@ -57,7 +57,7 @@ func (m *Model) prefill(ctx context.Context, tokens []int32, needs Needs, chunk 
 	}
 	n := len(tokens)
 	p := NewPrefix(m.Config.Shape, n, needs)
-	p.cache = newCache(m.Config.Shape, n)
+	p.model = m
 	for i := range m.ropes {
 		m.ropes[i].cover(n)
 	}
@@ -104,6 +104,9 @@ type pass struct {
 	rowBlock  int       // rows one task carries through a layer's products
 	attention attention
 	workers   []rowScratch
+	// The chunk's queries before rotary embedding, [most][heads·headDim], and
+	// hidden states after the norm, [most][hidden], where moments are asked for.
+	bare, hidden []float32
 }
 
 // rowScratch is one worker's space for a block of rows.
@@ -127,6 +130,12 @@ func newPass(m *Model, p *Prefix, most int) *pass {
 		q:       make([]float32, most*c.Heads*c.HeadDim),
 		attn:    make([]float32, most*c.Heads*c.HeadDim),
 		workers: make([]rowScratch, tensor.Threads()),
+	}
+	if p.needs.QueryMoments {
+		run.bare = make([]float32, most*c.Heads*c.HeadDim)
+	}
+	if p.needs.HiddenMoments {
+		run.hidden = make([]float32, most*c.Hidden)
 	}
 	tasks := max(tensor.Threads(), (most+mostRows-1)/mostRows)
 	run.rowBlock = (most + tasks - 1) / tasks
@@ -158,6 +167,7 @@ func (r *pass) chunk(ctx context.Context, tokens []int32, start int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		r.recordMoments(l)
 		r.attention.run(r.p, l, r.m.layers[l].Window, r.start, r.n, r.q, r.attn)
 		tensor.Parallel(blocks, func(block, worker int) {
 			from, to := r.rows(block)
@@ -189,8 +199,18 @@ func (r *pass) attentionInput(l, from, to int, s *rowScratch) {
 		if layer.Rope >= 0 {
 			cos, sin = r.m.ropes[layer.Rope].row(pos)
 		}
+		r.m.biasAndNorm(l, qkv)
+		if r.bare != nil {
+			copy(r.bare[(from+i)*queries:(from+i+1)*queries], qkv)
+		}
 		r.m.rotateAndStore(r.p.cache, l, pos, qkv, cos, sin)
 		copy(r.q[(from+i)*queries:(from+i+1)*queries], qkv)
+		if r.p.needs.Queries {
+			copy(r.p.layers[l].queries[pos*queries:(pos+1)*queries], qkv)
+		}
+	}
+	if r.hidden != nil {
+		copy(r.hidden[from*c.Hidden:to*c.Hidden], s.norm)
 	}
 }
 
@@ -202,27 +222,35 @@ func (m *Model) embedToken(x []float32, token int32) {
 	}
 }
 
-// rotateAndStore adds biases to one token's queries, keys and values, norms and
-// rotates queries and keys as far as the model does, writes keys and values to
-// an entry of the cache, and scales the queries by log2(e) too, so that softmax
-// can use powers of two.
-func (m *Model) rotateAndStore(cache *kvCache, l, entry int, qkv, cos, sin []float32) {
+// biasAndNorm adds biases to the queries, keys and values of one token, as many
+// of them as are given, and norms queries and keys, as far as the model does.
+func (m *Model) biasAndNorm(l int, qkv []float32) {
 	c, layer := m.Config, &m.layers[l]
-	d, queries, keys := c.HeadDim, c.Heads*c.HeadDim, (c.Heads+c.KVHeads)*c.HeadDim
 	if layer.qkvBias != nil {
 		tensor.Add(qkv, layer.qkvBias)
 	}
-	for at := 0; at < keys; at += d {
-		head := qkv[at : at+d]
-		if layer.qNorm != nil {
-			weight := layer.qNorm
-			if at >= queries {
-				weight = layer.kNorm
-			}
-			tensor.RMSNorm(head, head, weight, c.RMSEps)
+	if layer.qNorm == nil {
+		return
+	}
+	d, queries, keys := c.HeadDim, c.Heads*c.HeadDim, (c.Heads+c.KVHeads)*c.HeadDim
+	for at := 0; at < min(keys, len(qkv)); at += d {
+		weight := layer.qNorm
+		if at >= queries {
+			weight = layer.kNorm
 		}
-		if cos != nil {
-			rotate(head, cos, sin)
+		tensor.RMSNorm(qkv[at:at+d], qkv[at:at+d], weight, c.RMSEps)
+	}
+}
+
+// rotateAndStore rotates one token's queries and keys, unless cos is nil, writes
+// keys and values to an entry of the cache, and scales the queries by log2(e)
+// too, so that softmax can use powers of two.
+func (m *Model) rotateAndStore(cache *kvCache, l, entry int, qkv, cos, sin []float32) {
+	c := m.Config
+	d, queries, keys := c.HeadDim, c.Heads*c.HeadDim, (c.Heads+c.KVHeads)*c.HeadDim
+	if cos != nil {
+		for at := 0; at < keys; at += d {
+			rotate(qkv[at:at+d], cos, sin)
 		}
 	}
 	cache.store(l, entry, qkv[queries:keys], qkv[keys:])

@@ -1,6 +1,9 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Needs says what prefill must record for the pruners of a prompt. What nobody
 // asks for is not kept. The zero value asks for nothing.
@@ -8,14 +11,39 @@ type Needs struct {
 	// LastRows is how many of the newest queries have their attention rows
 	// recorded: 1 for the last prompt token alone.
 	LastRows int
+	// RowShare asks for the rows of a share of the prompt as well: floor(n·share).
+	RowShare float64
 	// ColumnSums asks for the attention that every key received, summed over
 	// all queries of the prompt, per query head.
 	ColumnSums bool
+	// Queries asks for every query after rotary embedding, so that
+	// [Prefix.Attend] can compute any part of the attention matrix again. They
+	// take heads·headDim·4 bytes for each token and layer.
+	Queries bool
+	// QueryMoments asks for mean and covariance of the queries before rotary
+	// embedding, per query head, over the tokens from MomentsFrom on.
+	QueryMoments bool
+	// HiddenMoments asks for mean and variance of what enters a layer's query
+	// projection (hidden states after the layer's norm), over the same tokens.
+	HiddenMoments bool
 }
+
+// MomentsFrom is the first token that moments count: hidden states of the first
+// tokens are outliers (arXiv 2510.00636).
+const MomentsFrom = 4
 
 // Union returns the needs that satisfy both a and b.
 func (a Needs) Union(b Needs) Needs {
-	return Needs{LastRows: max(a.LastRows, b.LastRows), ColumnSums: a.ColumnSums || b.ColumnSums}
+	return Needs{
+		LastRows: max(a.LastRows, b.LastRows), RowShare: max(a.RowShare, b.RowShare),
+		ColumnSums: a.ColumnSums || b.ColumnSums, Queries: a.Queries || b.Queries,
+		QueryMoments: a.QueryMoments || b.QueryMoments, HiddenMoments: a.HiddenMoments || b.HiddenMoments,
+	}
+}
+
+// Rows is how many last rows are recorded of a prompt of n tokens.
+func (a Needs) Rows(n int) int {
+	return min(max(a.LastRows, int(math.Floor(float64(n)*a.RowShare))), n)
 }
 
 // Shape holds the sizes of a model's attention that a pruner must know.
@@ -39,23 +67,30 @@ type Prefix struct {
 	layers []prefixLayer
 	cache  *kvCache
 	logits []float32 // [vocab] of the last prompt token
+	model  *Model    // that made the prefix; nil in tests
 }
 
 // prefixLayer is what was recorded of one layer's attention.
 type prefixLayer struct {
-	rows []float32   // [heads][lastRows][tokens], newest query last
-	sums [][]float32 // [heads][tokens]
+	rows    []float32   // [heads][lastRows][tokens], newest query last
+	sums    [][]float32 // [heads][tokens]
+	queries []float32   // [tokens][heads·headDim] after rotary embedding, scaled by log2(e) too
+	moments []moments   // [heads] of the queries before rotary embedding
+	hidden  moments     // of what enters the query projection
 }
 
 // NewPrefix returns a prefix of n tokens with room for what needs asks for, all
 // zero. The engine fills it during prefill; tests and other engines fill it
 // with [Prefix.Row] and [Prefix.ColumnSum], whose results may be written to
-// before the prefix is handed on.
+// before the prefix is handed on, and [Prefix.SetKeyValue].
 func NewPrefix(shape Shape, n int, needs Needs) *Prefix {
-	needs.LastRows = min(needs.LastRows, n)
-	p := &Prefix{shape: shape, tokens: n, needs: needs, layers: make([]prefixLayer, shape.Layers)}
+	needs.LastRows = needs.Rows(n)
+	p := &Prefix{shape: shape, tokens: n, needs: needs, layers: make([]prefixLayer, shape.Layers), cache: newCache(shape, n)}
 	for l := range p.layers {
 		p.layers[l].rows = make([]float32, shape.Heads*needs.LastRows*n)
+		if needs.Queries {
+			p.layers[l].queries = make([]float32, n*shape.Heads*shape.HeadDim)
+		}
 		if !needs.ColumnSums {
 			continue
 		}
@@ -73,7 +108,7 @@ func (p *Prefix) Len() int { return p.tokens }
 // Shape is the attention shape of the model that made the prefix.
 func (p *Prefix) Shape() Shape { return p.shape }
 
-// Needs tells what was recorded. LastRows never exceeds Len.
+// Needs tells what was recorded; LastRows is the number of rows that are there.
 func (p *Prefix) Needs() Needs { return p.needs }
 
 // Row returns the attention row of the query back positions before the last
@@ -110,6 +145,15 @@ func (p *Prefix) Key(layer, kvHead, pos int, dst []float32) {
 func (p *Prefix) Value(layer, kvHead, pos int, dst []float32) {
 	d := p.shape.HeadDim
 	copy(dst, p.cache.values[layer][kvHead][pos*d:(pos+1)*d])
+}
+
+// SetKeyValue writes the key, after rotary embedding, and the value of one
+// position: [headDim] each. It is for tests and other engines, before the prefix
+// is handed on.
+func (p *Prefix) SetKeyValue(layer, kvHead, pos int, key, value []float32) {
+	d := p.shape.HeadDim
+	p.cache.keys[layer][kvHead].SetRow(pos, key[:d])
+	copy(p.cache.values[layer][kvHead][pos*d:(pos+1)*d], value)
 }
 
 // Logits returns the logits of the last prompt token: [vocab]. They are those
