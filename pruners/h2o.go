@@ -1,5 +1,7 @@
 package pruners
 
+import "fmt"
+
 var h2oInfo = Info{
 	Name:  "h2o",
 	About: "heavy hitters: the entries that received most attention, plus the newest",
@@ -14,8 +16,21 @@ var h2oInfo = Info{
 // newH2O makes the method that keeps, per head, the keys that received most
 // attention plus the newest (spec 4.2). It prunes once after prefill.
 func newH2O(o options) (Pruner, error) {
+	w := h2o(o)
+	return w, w.checkWithBudget()
+}
+
+func newH2OScorer(o options) (scorer, error) {
+	w := h2o(o)
+	if w.half {
+		return nil, fmt.Errorf("split=half needs a budget of its own; a score takes split=window")
+	}
+	return windowScore{w}, w.check()
+}
+
+func h2o(o options) *windowed {
 	w := newWindowed(o)
 	w.allRows = o.text("rows") == "all"
 	w.half = o.text("split") == "half"
-	return &w, w.check()
+	return w
 }

@@ -68,11 +68,14 @@ func eachLayer(p *model.Prefix, f func(layer int, s *scratch) (model.LayerKeep, 
 // checkNeeds refuses a prefix that lacks what a pruner reads.
 func checkNeeds(p *model.Prefix, needs model.Needs) error {
 	has := p.Needs()
-	if want := min(needs.LastRows, p.Len()); has.LastRows < want {
+	if want := needs.Rows(p.Len()); has.LastRows < want {
 		return fmt.Errorf("prefill recorded the last %d attention rows, %d are needed; prefill with the pruner's Needs", has.LastRows, want)
 	}
 	if needs.ColumnSums && !has.ColumnSums {
 		return fmt.Errorf("prefill recorded no column sums of attention; prefill with the pruner's Needs")
+	}
+	if needs.Queries && !has.Queries || needs.QueryMoments && !has.QueryMoments || needs.HiddenMoments && !has.HiddenMoments {
+		return fmt.Errorf("prefill recorded no queries or moments of them; prefill with the pruner's Needs")
 	}
 	return nil
 }

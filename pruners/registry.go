@@ -10,18 +10,28 @@ import (
 type method struct {
 	info Info
 	make func(o options) (Pruner, error)
+	// scorer makes the score that the method ranks by, where it has one that
+	// others can build on (the option score).
+	scorer func(o options) (scorer, error)
 	// presets are named sets of settings, chosen by the option preset, that
 	// stand in for the defaults.
 	presets map[string]map[string]any
 }
 
 // registry holds every method, in the order they are listed.
-var registry = []method{
+var registry = slices.Concat([]method{
 	{info: fullInfo, make: newFull},
 	{info: refreekvInfo, make: newReFreeKV, presets: refreekvPresets},
-	{info: h2oInfo, make: newH2O},
-	{info: snapkvInfo, make: newSnapKV},
 	{info: streamingInfo, make: newStreaming},
+}, scorers, []method{
+	{info: adaKVInfo, make: newAdaKV},
+})
+
+// scorers are the methods that rank by a score.
+var scorers = []method{
+	{info: h2oInfo, make: newH2O, scorer: newH2OScorer},
+	{info: snapkvInfo, make: newSnapKV, scorer: newSnapKVScorer},
+	{info: knormInfo, make: byRank(newKnorm), scorer: newKnorm},
 }
 
 // Info describes a method for people.
@@ -49,15 +59,17 @@ func List() []Info {
 	return out
 }
 
-func find(name string) (method, error) {
+func find(name string) (method, error) { return findIn(registry, "pruner", name) }
+
+func findIn(methods []method, kind, name string) (method, error) {
 	var names []string
-	for _, m := range registry {
+	for _, m := range methods {
 		if m.info.Name == name {
 			return m, nil
 		}
 		names = append(names, m.info.Name)
 	}
-	return method{}, fmt.Errorf("unknown pruner %q%s; pruners: %s", name, didYouMean(name, names), strings.Join(names, ", "))
+	return method{}, fmt.Errorf("unknown %s %q%s; %ss: %s", kind, name, didYouMean(name, names), kind, strings.Join(names, ", "))
 }
 
 func (i Info) option(name string) (Option, error) {

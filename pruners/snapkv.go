@@ -16,6 +16,22 @@ var snapkvInfo = Info{
 // newSnapKV makes the method that keeps, per head, the keys with the largest
 // pooled attention of the observation window, plus the window (spec 4.3).
 func newSnapKV(o options) (Pruner, error) {
+	w, err := snapKV(o)
+	if err != nil {
+		return nil, err
+	}
+	return w, w.checkWithBudget()
+}
+
+func newSnapKVScorer(o options) (scorer, error) {
+	w, err := snapKV(o)
+	if err != nil {
+		return nil, err
+	}
+	return windowScore{w}, w.check()
+}
+
+func snapKV(o options) (*windowed, error) {
 	w, kernel := newWindowed(o), o.int("kernel")
 	if kernel < 1 || kernel%2 == 0 {
 		return nil, fmt.Errorf("kernel %d is not odd and positive", kernel)
@@ -25,7 +41,7 @@ func newSnapKV(o options) (Pruner, error) {
 		pool = avgPool
 	}
 	w.pool = func(dst, attention []float64, s *scratch) { pool(dst, attention, kernel, s) }
-	return &w, w.check()
+	return w, nil
 }
 
 // maxPool sets dst to the maximum over kernel neighbours, padding with minus

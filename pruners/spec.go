@@ -29,6 +29,9 @@ func Parse(text string) (Spec, error) {
 		return Spec{}, err
 	}
 	spec := Spec{Name: fields[0], Options: map[string]any{}}
+	if m, err = m.expand(scoreOf(fields[1:])); err != nil {
+		return Spec{}, err
+	}
 	for _, field := range fields[1:] {
 		name, value, ok := strings.Cut(field, "=")
 		if !ok {
@@ -51,6 +54,16 @@ func Parse(text string) (Spec, error) {
 		spec.Options[name] = resolved[name]
 	}
 	return spec, nil
+}
+
+// scoreOf finds the score that option=value pairs choose.
+func scoreOf(fields []string) map[string]any {
+	for _, field := range fields {
+		if name, ok := strings.CutPrefix(field, scoreOption+"="); ok {
+			return map[string]any{scoreOption: name}
+		}
+	}
+	return nil
 }
 
 // parseValue reads a value by its looks, but text as text; resolve judges
@@ -108,7 +121,10 @@ func (s Spec) String() string {
 	if err != nil {
 		return s.Name
 	}
-	base, err := m.resolve(m.chosenPreset(s.Options))
+	if m, err = m.expand(s.Options); err != nil {
+		return s.Name
+	}
+	base, err := m.resolve(m.choices(s.Options))
 	if err != nil {
 		base = options{} // a method without defaults: everything is printed
 	}
@@ -120,7 +136,7 @@ func (s Spec) String() string {
 	for _, name := range names {
 		option, _ := m.info.option(name)
 		usual, ok := base[name]
-		if !ok || name == "preset" {
+		if !ok || name == "preset" || name == scoreOption {
 			usual = option.Default
 		}
 		if !reflect.DeepEqual(o[name], usual) {
@@ -165,6 +181,10 @@ func (o options) ints(name string) []int    { return o[name].([]int) }
 
 // resolve fills in defaults and converts given values to the options' types.
 func (m method) resolve(given map[string]any) (options, error) {
+	m, err := m.expand(given)
+	if err != nil {
+		return nil, err
+	}
 	out := options{}
 	for _, o := range m.info.Options {
 		if o.Default != nil {
@@ -194,12 +214,15 @@ func (m method) resolve(given map[string]any) (options, error) {
 	return out, nil
 }
 
-// chosenPreset is the part of the settings that chooses a preset.
-func (m method) chosenPreset(given map[string]any) map[string]any {
-	if preset, ok := given["preset"]; ok {
-		return map[string]any{"preset": preset}
+// choices are the settings on which the defaults of others depend.
+func (m method) choices(given map[string]any) map[string]any {
+	out := map[string]any{}
+	for _, name := range []string{"preset", scoreOption} {
+		if v, ok := given[name]; ok {
+			out[name] = v
+		}
 	}
-	return nil
+	return out
 }
 
 func (o Option) convert(value any) (any, error) {

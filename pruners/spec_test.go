@@ -233,6 +233,9 @@ func TestPreset(t *testing.T) {
 	}
 }
 
+// share tells whether an option takes a number from 0 to 1.
+func share(o Option) bool { return strings.Contains(o.About, "share") && o.Name != "budget" && o.Name != "threshold" }
+
 // randomValue is a value that an option may take, in one of the ways to write
 // it; it makes sense with every other option's.
 func randomValue(rng *rand.Rand, o Option) string {
@@ -240,6 +243,8 @@ func randomValue(rng *rand.Rand, o Option) string {
 	switch {
 	case o.Name == "budget":
 		return pick("0.5", ".5", "5e-1", "0.2", "1", "1.0", "2", "512", "1e3", fmt.Sprint(0.01+0.99*rng.Float64()), fmt.Sprint(2+rng.IntN(9999)))
+	case share(o):
+		return pick("0", "1", "0.5", "1e-1", fmt.Sprint(rng.Float64()))
 	case o.Name == "kernel":
 		return fmt.Sprint(1 + 2*rng.IntN(20))
 	case o.Name == "threshold":

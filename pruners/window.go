@@ -27,13 +27,22 @@ type windowed struct {
 	pool func(dst, attention []float64, s *scratch)
 }
 
-func newWindowed(o options) windowed {
-	return windowed{budget: o.float("budget"), window: o.int("window"), heads: o.text("heads"), group: o.text("group")}
+// newWindowed reads the shared options. A score for others has no budget.
+func newWindowed(o options) *windowed {
+	budget, _ := o["budget"].(float64)
+	return &windowed{budget: budget, window: o.int("window"), heads: o.text("heads"), group: o.text("group")}
 }
 
 func (w *windowed) check() error {
 	if w.window < 1 {
 		return fmt.Errorf("window %d is below 1", w.window)
+	}
+	return nil
+}
+
+func (w *windowed) checkWithBudget() error {
+	if err := w.check(); err != nil {
+		return err
 	}
 	return checkBudget(w.budget)
 }
@@ -107,6 +116,26 @@ func (w *windowed) score(p *model.Prefix, layer, end, rows int, s *scratch) ([][
 	}
 	if w.heads == "kv" {
 		scores = combine(scores, p.Shape().Group(), w.group)
+	}
+	return scores, nil
+}
+
+// windowScore is the score of a windowed method for others to build on: its
+// window stays in any case, whatever the budget.
+type windowScore struct{ w *windowed }
+
+func (w windowScore) needs() model.Needs { return w.w.Needs() }
+
+func (w windowScore) score(p *model.Prefix, layer int, s *scratch) ([][]float64, error) {
+	n := p.Len()
+	recent := min(w.w.window, n)
+	scores, err := w.w.score(p, layer, n-recent, recent, s)
+	if err != nil {
+		return nil, err
+	}
+	for h, list := range scores {
+		scores[h] = list[:n]
+		always(scores[h], n-recent, n)
 	}
 	return scores, nil
 }
