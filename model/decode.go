@@ -32,15 +32,36 @@ type Generation struct {
 	Seconds float64 // from the start of decoding until this variant ended
 }
 
-// Decode continues a prefix greedily, once for every Keep: all variants step
+// A Variant is one way to continue a prefix.
+type Variant struct {
+	Keep Keep // entries of the prefix that stay
+	// Evict, unless nil, is called with every token that was fed after its
+	// attention is computed, and may drop entries before the next one.
+	Evict func(*Step) error
+	// Rebase makes positions those inside the cache, as in StreamingLLM (arXiv
+	// 2309.17453): an entry stands nearer to the newest token by the number of
+	// entries evicted in between.
+	Rebase bool
+}
+
+// Decode continues a prefix once for every Keep, see [Model.DecodeVariants].
+func (m *Model) Decode(ctx context.Context, p *Prefix, keeps []Keep, opt DecodeOptions) ([]Generation, error) {
+	variants := make([]Variant, len(keeps))
+	for i, keep := range keeps {
+		variants[i].Keep = keep
+	}
+	return m.DecodeVariants(ctx, p, variants, opt)
+}
+
+// DecodeVariants continues a prefix greedily, once for every variant: all step
 // together, so weights are read once per step. A generated token t stands at
 // position n+t whatever was pruned (spec 2.2), and attends to the kept entries
-// of the prefix and to all tokens generated before it. Variants that keep the
-// same entries are decoded once. What a variant generates does not depend on
-// the others.
-func (m *Model) Decode(ctx context.Context, p *Prefix, keeps []Keep, opt DecodeOptions) ([]Generation, error) {
-	for i, keep := range keeps {
-		if err := keep.Check(p.shape, p.Len()); err != nil {
+// of the prefix and to all tokens generated before it that were not evicted.
+// Variants that keep the same entries throughout are decoded once. What a
+// variant generates does not depend on the others.
+func (m *Model) DecodeVariants(ctx context.Context, p *Prefix, variants []Variant, opt DecodeOptions) ([]Generation, error) {
+	for i, v := range variants {
+		if err := v.Keep.Check(p.shape, p.Len()); err != nil {
 			return nil, fmt.Errorf("variant %d: %w", i, err)
 		}
 	}
@@ -48,7 +69,7 @@ func (m *Model) Decode(ctx context.Context, p *Prefix, keeps []Keep, opt DecodeO
 		return nil, fmt.Errorf("prompt of %d tokens and %d new ones exceed the model's %d positions", p.Len(), opt.MaxNewTokens, m.Config.MaxPositions)
 	}
 	begin := time.Now()
-	d := newDecoder(m, p, keeps, opt)
+	d := newDecoder(m, p, variants, opt)
 	first := argmaxWithout(p.logits, opt.NotFirst)
 	for _, s := range d.streams {
 		d.accept(s, first, begin)
@@ -62,12 +83,15 @@ func (m *Model) Decode(ctx context.Context, p *Prefix, keeps []Keep, opt DecodeO
 			return nil, fmt.Errorf("decoding: %w", err)
 		}
 		d.step(active)
+		if err := d.evict(active); err != nil {
+			return nil, fmt.Errorf("decoding: %w", err)
+		}
 		for i, s := range active {
 			logits := d.logits[i*m.Config.Vocab : (i+1)*m.Config.Vocab]
 			d.accept(s, argmaxWithout(logits, nil), begin)
 		}
 	}
-	out := make([]Generation, len(keeps))
+	out := make([]Generation, len(variants))
 	for i, at := range d.of {
 		out[i] = d.streams[at].generation
 		out[i].Tokens = slices.Clone(out[i].Tokens)
@@ -82,6 +106,7 @@ type stream struct {
 	tail       *kvCache     // generated tokens' keys and values
 	tailLen    int
 	density    float64
+	cache      *livingCache // of a variant that evicts or has positions of its own, else nil
 	generation Generation
 	done       bool
 }
@@ -104,9 +129,9 @@ type decoder struct {
 	wanted                                [][]uint64 // [workers] panels that a task's streams read
 }
 
-func newDecoder(m *Model, p *Prefix, keeps []Keep, opt DecodeOptions) *decoder {
-	d := &decoder{m: m, p: p, opt: opt, of: make([]int, len(keeps))}
-	d.distinct(keeps)
+func newDecoder(m *Model, p *Prefix, variants []Variant, opt DecodeOptions) *decoder {
+	d := &decoder{m: m, p: p, opt: opt, of: make([]int, len(variants))}
+	d.distinct(variants)
 	c, n := m.Config, len(d.streams)
 	d.x = make([]float32, n*c.Hidden)
 	d.norm = make([]float32, n*c.Hidden)
@@ -185,6 +210,7 @@ func (d *decoder) step(active []*stream) {
 		d.m.embedToken(d.x[i*c.Hidden:(i+1)*c.Hidden], s.generation.Tokens[len(s.generation.Tokens)-1])
 		s.tailLen++
 		s.growTail()
+		s.cache.turn(d, s)
 	}
 	// All active streams have generated as many tokens.
 	entry := active[0].tailLen - 1
@@ -272,8 +298,10 @@ func (d *decoder) attendTask(l, kv, at int, streams []*stream, worker int) {
 		for h := range g {
 			row := i*g + h
 			scores := s.scores[row*d.stride:][:end]
+			st.cache.rescore(l, kv*g+h, s.q[row*dim:(row+1)*dim], scores)
 			tensor.SoftCap(scores[lo:], float32(d.m.Config.ScoreCap*math.Log2E))
 			s.sums[row] = softmaxFrom(scores, st.kept[l][kv*g+h], lo, base)
+			st.cache.record(l, kv*g+h, scores, lo, 1/s.sums[row])
 		}
 	}
 	first := true

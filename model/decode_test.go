@@ -136,7 +136,11 @@ func TestKeepForms(t *testing.T) {
 		}
 		forms = append(forms, form)
 	}
-	d := newDecoder(m, p, forms, DecodeOptions{MaxNewTokens: 4})
+	var variants []Variant
+	for _, form := range forms {
+		variants = append(variants, Variant{Keep: form})
+	}
+	d := newDecoder(m, p, variants, DecodeOptions{MaxNewTokens: 4})
 	if len(d.streams) != 1 {
 		t.Errorf("%d streams for one choice in three forms, want 1", len(d.streams))
 	}

@@ -26,14 +26,17 @@ func All(layers, n int) Keep {
 }
 
 // Head returns the list that a query head of the layer reads.
-func (k LayerKeep) Head(head int, s Shape) []int32 {
+func (k LayerKeep) Head(head int, s Shape) []int32 { return k[k.listOf(head, s)] }
+
+// listOf is the index of the list that a query head reads.
+func (k LayerKeep) listOf(head int, s Shape) int {
 	switch len(k) {
 	case 1:
-		return k[0]
+		return 0
 	case s.Heads: // also right when Heads == KVHeads
-		return k[head]
+		return head
 	default:
-		return k[head/s.Group()]
+		return head / s.Group()
 	}
 }
 

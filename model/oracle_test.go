@@ -160,7 +160,7 @@ func TestTinyPrunedOracle(t *testing.T) {
 // stepLogits returns the logits that chose each token, when these tokens follow
 // the pruned prefix.
 func stepLogits(m *Model, p *Prefix, keep Keep, tokens []int32) [][]float32 {
-	d := newDecoder(m, p, []Keep{keep}, DecodeOptions{MaxNewTokens: len(tokens)})
+	d := newDecoder(m, p, []Variant{{Keep: keep}}, DecodeOptions{MaxNewTokens: len(tokens)})
 	out := [][]float32{p.Logits()}
 	for _, token := range tokens[:len(tokens)-1] {
 		d.accept(d.streams[0], token, time.Now())

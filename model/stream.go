@@ -8,16 +8,23 @@ import (
 	"refreekv/model/tensor"
 )
 
-// distinct makes one stream for each different choice among keeps.
-func (d *decoder) distinct(keeps []Keep) {
-	seen := map[[sha256.Size]byte]int{}
-	for i, keep := range keeps {
-		key := fingerprint(keep, d.p.shape)
+// distinct makes one stream for each different choice among variants. Variants
+// that evict are never shared.
+func (d *decoder) distinct(variants []Variant) {
+	type choice struct {
+		keep   [sha256.Size]byte
+		rebase bool
+	}
+	seen := map[choice]int{}
+	for i, v := range variants {
+		key := choice{fingerprint(v.Keep, d.p.shape), v.Rebase}
 		at, ok := seen[key]
-		if !ok {
+		if !ok || v.Evict != nil {
 			at = len(d.streams)
-			seen[key] = at
-			d.streams = append(d.streams, newStream(keep, d.p, d.opt.MaxNewTokens))
+			d.streams = append(d.streams, newStream(v, d.p, d.opt.MaxNewTokens))
+			if v.Evict == nil {
+				seen[key] = at
+			}
 		}
 		d.of[i] = at
 	}
@@ -41,7 +48,8 @@ func fingerprint(keep Keep, s Shape) [sha256.Size]byte {
 	return [sha256.Size]byte(hash.Sum(nil))
 }
 
-func newStream(keep Keep, p *Prefix, maxNew int) *stream {
+func newStream(v Variant, p *Prefix, maxNew int) *stream {
+	keep := v.Keep
 	s := &stream{
 		kept:    make([][]headMask, len(keep)),
 		panels:  make([][][]uint64, len(keep)),
@@ -51,6 +59,9 @@ func newStream(keep Keep, p *Prefix, maxNew int) *stream {
 	for l, layer := range keep {
 		masks := make([]headMask, len(layer))
 		for i, list := range layer {
+			if v.Evict == nil && len(list) == p.Len() {
+				continue // all positions need no mask
+			}
 			masks[i] = newMask(list, p.Len(), maxNew)
 		}
 		s.kept[l] = make([]headMask, p.shape.Heads)
@@ -59,14 +70,7 @@ func newStream(keep Keep, p *Prefix, maxNew int) *stream {
 			s.panels[l][kv] = make([]uint64, panelWords(p.Len()))
 		}
 		for h := range s.kept[l] {
-			list := h
-			switch len(layer) {
-			case 1:
-				list = 0
-			case p.shape.Heads:
-			default:
-				list = h / p.shape.Group()
-			}
+			list := layer.listOf(h, p.shape)
 			s.kept[l][h] = masks[list]
 			words := s.panels[l][h/p.shape.Group()]
 			for _, pos := range layer[list] {
@@ -75,15 +79,15 @@ func newStream(keep Keep, p *Prefix, maxNew int) *stream {
 			}
 		}
 	}
+	if v.Evict != nil || v.Rebase {
+		s.cache = newLivingCache(v, s, p, maxNew)
+	}
 	return s
 }
 
 // newMask turns a list of kept positions among n into a mask that also lets
-// generated positions through. A list of all positions needs none.
+// generated positions through.
 func newMask(list []int32, n, maxNew int) headMask {
-	if len(list) == n {
-		return nil
-	}
 	mask := make(headMask, (n+maxNew+15)/16)
 	for _, pos := range list {
 		mask[pos/16] |= 1 << (pos % 16)

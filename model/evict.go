@@ -1,0 +1,255 @@
+package model
+
+import (
+	"slices"
+
+	"refreekv/model/tensor"
+)
+
+// A Step is a token that was fed while decoding, as an evictor sees it: its
+// attention over the cache, from which entries may now be dropped.
+type Step struct {
+	s *stream
+	n int // positions so far
+}
+
+// Len is the number of positions so far, evicted ones included; the newest token
+// stands at Len()-1.
+func (s *Step) Len() int { return s.n }
+
+// Attention is the attention row of the newest token in a layer and query head:
+// [Len()] softmax weights, zero at evicted entries. It holds until the next
+// step.
+func (s *Step) Attention(layer, head int) []float32 {
+	return s.s.cache.rows[layer][head][:s.n]
+}
+
+// Layers is the number of layers.
+func (s *Step) Layers() int { return len(s.s.cache.lists) }
+
+// Lists is how many lists of entries a layer has: that of the Keep it began
+// with.
+func (s *Step) Lists(layer int) int { return len(s.s.cache.lists[layer]) }
+
+// Held is the number of entries that a list holds.
+func (s *Step) Held(layer, list int) int {
+	// Every token that is fed enters every list.
+	c := s.s.cache
+	return c.lists[layer][list].held + s.s.tailLen
+}
+
+// Holds tells whether a list holds a position.
+func (s *Step) Holds(layer, list, pos int) bool {
+	return s.s.cache.lists[layer][list].mask.has(pos)
+}
+
+// Drop evicts a position from a list for good. A position that is not held is
+// left alone.
+func (s *Step) Drop(layer, list, pos int) {
+	c := s.s.cache
+	entry := &c.lists[layer][list]
+	if !entry.mask.has(pos) {
+		return
+	}
+	entry.mask[pos/16] &^= 1 << (pos % 16)
+	entry.held--
+	entry.moved = true
+	if pos < c.p.tokens {
+		c.dropPanel(s.s, layer, pos/tensor.Panel)
+	}
+}
+
+// dropPanel takes a panel of prefix keys of which no head holds anything off
+// the list of those that are read.
+func (c *livingCache) dropPanel(s *stream, layer, panel int) {
+	group := c.p.shape.Group()
+	for kv, words := range s.panels[layer] {
+		read := false
+		for _, mask := range s.kept[layer][kv*group : (kv+1)*group] {
+			for pos := panel * tensor.Panel; pos < min((panel+1)*tensor.Panel, c.p.tokens); pos++ {
+				read = read || mask.has(pos)
+			}
+		}
+		if !read {
+			words[panel/64] &^= 1 << (panel % 64)
+		}
+	}
+}
+
+// A livingCache is what a variant has beyond its masks if entries leave while it
+// decodes or positions are counted inside the cache. A nil one does nothing.
+type livingCache struct {
+	p      *Prefix
+	evict  func(*Step) error
+	rebase bool
+	lists  [][]liveList  // [layers][lists of the Keep]
+	listOf [][]int       // [layers][heads]
+	rows   [][][]float32 // [layers][heads][tokens + new tokens], where an evictor reads them
+}
+
+// liveList is one list of held entries.
+type liveList struct {
+	mask  headMask
+	held  int  // entries, less one for every token fed since the start
+	moved bool // an entry was dropped since keys were last turned
+	// Entries that stand elsewhere than where their keys were rotated for, and
+	// those keys turned to where they stand, per KV head that reads the list.
+	at     []int32
+	turned map[int]*tensor.Packed
+}
+
+func newLivingCache(v Variant, s *stream, p *Prefix, maxNew int) *livingCache {
+	c := &livingCache{
+		p: p, evict: v.Evict, rebase: v.Rebase,
+		lists: make([][]liveList, len(v.Keep)), listOf: make([][]int, len(v.Keep)),
+	}
+	for l, layer := range v.Keep {
+		c.lists[l] = make([]liveList, len(layer))
+		c.listOf[l] = make([]int, p.shape.Heads)
+		for h := range c.listOf[l] {
+			i := layer.listOf(h, p.shape)
+			c.listOf[l][h] = i
+			c.lists[l][i] = liveList{mask: s.kept[l][h], held: len(layer[i]), moved: true}
+		}
+	}
+	if v.Evict == nil {
+		return c
+	}
+	c.rows = make([][][]float32, len(v.Keep))
+	for l := range c.rows {
+		c.rows[l] = make([][]float32, p.shape.Heads)
+		for h := range c.rows[l] {
+			c.rows[l][h] = make([]float32, p.tokens+maxNew)
+		}
+	}
+	return c
+}
+
+// record keeps a head's attention row, of which a window hides what stands
+// before lo.
+func (c *livingCache) record(layer, head int, weights []float32, lo int, scale float32) {
+	if c == nil || c.rows == nil {
+		return
+	}
+	row := c.rows[layer][head][:len(weights)]
+	clear(row[:lo])
+	copy(row[lo:], weights[lo:])
+	tensor.Scale(row[lo:], scale)
+}
+
+// rescore replaces the scores of entries that stand elsewhere than where their
+// keys were rotated for.
+func (c *livingCache) rescore(layer, head int, query, scores []float32) {
+	if c == nil || !c.rebase {
+		return
+	}
+	list := &c.lists[layer][c.listOf[layer][head]]
+	if len(list.at) == 0 {
+		return
+	}
+	keys := list.turned[head/c.p.shape.Group()]
+	fresh := make([]float32, len(list.at))
+	keys.Mul(fresh, len(fresh), query, len(query), 1, 0, keys.Panels(), false)
+	for i, pos := range list.at {
+		scores[pos] = fresh[i]
+	}
+}
+
+// turn brings the keys of a variant with positions of its own up to date after
+// entries were dropped.
+func (c *livingCache) turn(d *decoder, s *stream) {
+	if c == nil || !c.rebase {
+		return
+	}
+	for l := range c.lists {
+		if d.m.layers[l].Rope < 0 {
+			continue // without rotary embedding keys know no position
+		}
+		rope := d.m.ropes[d.m.layers[l].Rope].rope
+		rope.Scale = 1 // the stored keys are scaled already
+		frequencies := rope.frequencies(c.p.tokens + s.tailLen)
+		for i := range c.lists[l] {
+			if list := &c.lists[l][i]; list.moved {
+				c.turnList(list, s, l, i, rope, frequencies)
+				list.moved = false
+			}
+		}
+	}
+}
+
+func (c *livingCache) turnList(list *liveList, s *stream, layer, index int, rope Rope, frequencies []float32) {
+	shifts := list.shifts(c.p.tokens + s.tailLen)
+	list.turned = map[int]*tensor.Packed{}
+	list.at = list.at[:0]
+	for _, shift := range shifts {
+		list.at = append(list.at, shift.pos)
+	}
+	key := make([]float32, c.p.shape.HeadDim)
+	for kv := range c.p.shape.KVHeads {
+		group := c.p.shape.Group()
+		if !slices.Contains(c.listOf[layer][kv*group:(kv+1)*group], index) {
+			continue
+		}
+		keys := tensor.NewPacked(len(shifts), c.p.shape.HeadDim)
+		var cos, sin []float32
+		last := -1
+		for i, shift := range shifts {
+			if pos := int(shift.pos); pos < c.p.tokens {
+				c.p.cache.keys[layer][kv].Row(pos, key)
+			} else {
+				s.tail.keys[layer][kv].Row(pos-c.p.tokens, key)
+			}
+			if shift.by != last {
+				cos, sin = rope.angles(cos[:0], sin[:0], frequencies, shift.by)
+				last = shift.by
+			}
+			rotate(key, cos, sin)
+			keys.SetRow(i, key)
+		}
+		list.turned[kv] = keys
+	}
+}
+
+// shift is an entry that stands further on than its position says.
+type shift struct {
+	pos int32
+	by  int
+}
+
+// shifts lists the held entries before the last evicted of n positions, each
+// with the number of evicted positions behind it.
+func (l *liveList) shifts(n int) []shift {
+	if l.mask == nil {
+		return nil
+	}
+	var out []shift
+	gone := 0
+	for pos := n - 1; pos >= 0; pos-- {
+		switch {
+		case !l.mask.has(pos):
+			gone++
+		case gone > 0:
+			out = append(out, shift{int32(pos), gone})
+		}
+	}
+	return out
+}
+
+// has tells whether a position is attended to.
+func (m headMask) has(pos int) bool { return m == nil || m[pos/16]>>(pos%16)&1 == 1 }
+
+// evict lets the active variants that evict drop entries.
+func (d *decoder) evict(active []*stream) error {
+	errs := make([]error, len(active))
+	tensor.Parallel(len(active), func(i, _ int) {
+		if c := active[i].cache; c != nil && c.evict != nil {
+			errs[i] = c.evict(&Step{active[i], d.p.Len() + active[i].tailLen})
+		}
+	})
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
