@@ -1,6 +1,11 @@
 package pruners
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+
+	"refreekv/model"
+)
 
 var h2oInfo = Info{
 	Name:  "h2o",
@@ -10,14 +15,64 @@ var h2oInfo = Info{
 		budgetOption, windowOption, headsOption, groupOption,
 		{Name: "rows", Default: "window", Choices: []string{"window", "all"}, About: "window: attention of the window's queries, as in ReFreeKV's evaluation; all: of every query of the prompt, as in KVCache-Factory and the H2O paper"},
 		{Name: "split", Default: "window", Choices: []string{"window", "half"}, About: "window: all but the window are heavy hitters; half: half of the budget is recent, as in the H2O paper"},
+		decodeOption,
 	},
 }
 
-// newH2O makes the method that keeps, per head, the keys that received most
-// attention plus the newest (spec 4.2). It prunes once after prefill.
+// heavyHitters keeps, per head, the keys that received most attention plus the
+// newest (spec 4.2).
+type heavyHitters struct {
+	*windowed
+	evicts bool
+}
+
 func newH2O(o options) (Pruner, error) {
 	w := h2o(o)
-	return w, w.checkWithBudget()
+	return heavyHitters{w, o.evicts()}, w.checkWithBudget()
+}
+
+// Decoding implements [Evictor]: the attention that entries receive from
+// generated tokens is added to their scores, and the lowest of each list leaves.
+func (h heavyHitters) Decoding(p *model.Prefix, v *model.Variant) error {
+	if !h.evicts {
+		return nil
+	}
+	n, s := p.Len(), p.Shape()
+	c := capacity(n, h.budget)
+	rows, recent := h.spans(c)
+	perHead := *h.windowed
+	perHead.heads = "query"
+	received := make([][][]float64, s.Layers) // [layers][heads][tokens so far]
+	keep, space := make(model.Keep, s.Layers), newScratch(s.Heads, n)
+	for l := range received {
+		scores, err := perHead.score(p, l, n, rows, space)
+		if err != nil {
+			return err
+		}
+		received[l] = make([][]float64, s.Heads)
+		for head, list := range scores {
+			received[l][head] = slices.Clone(list)
+		}
+		keep[l] = v.Keep[l]
+		if len(keep[l]) == 1 { // all entries: from now on every head chooses for itself
+			keep[l] = slices.Repeat(keep[l], map[string]int{"query": s.Heads, "kv": s.KVHeads}[h.heads])
+		}
+	}
+	v.Keep = keep
+	v.Evict = evictLowest(c, recent, func(step *model.Step, layer, list int, dst []float64) {
+		group := s.Heads / step.Lists(layer)
+		heads := received[layer][list*group : (list+1)*group]
+		for i := range heads {
+			for pos, a := range step.Attention(layer, list*group+i) {
+				if pos == len(heads[i]) {
+					heads[i] = append(heads[i], 0)
+				}
+				heads[i][pos] += float64(a)
+			}
+		}
+		combineInto(dst, heads, h.group)
+	})
+	return nil
 }
 
 func newH2OScorer(o options) (scorer, error) {

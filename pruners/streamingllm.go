@@ -13,19 +13,24 @@ var streamingInfo = Info{
 	Options: []Option{
 		budgetOption,
 		{Name: "sinks", Default: 4, About: "first tokens that always stay"},
+		{Name: "positions", Default: "absolute", Choices: []string{"absolute", "cache"}, About: "absolute: entries keep the positions of the prompt, as in ReFreeKV's evaluation; cache: positions are counted inside the cache, as in the StreamingLLM paper"},
+		decodeOption,
 	},
 }
 
 // streaming keeps the sinks and the newest C-sinks entries, C the budget; with
-// C of at most sinks, C-1 sinks and the newest entry (spec 4.4, as in the
-// paper's evaluation: absolute positions, nothing rolls while decoding).
+// C of at most sinks, C-1 sinks and the newest entry (spec 4.4). By default, as
+// in the paper's evaluation, positions are absolute and nothing rolls while
+// decoding.
 type streaming struct {
 	budget float64
 	sinks  int
+	rebase bool
+	roll   bool
 }
 
 func newStreaming(o options) (Pruner, error) {
-	s := streaming{budget: o.float("budget"), sinks: o.int("sinks")}
+	s := streaming{budget: o.float("budget"), sinks: o.int("sinks"), rebase: o.text("positions") == "cache", roll: o.evicts()}
 	if s.sinks < 0 {
 		return nil, fmt.Errorf("sinks %d is negative", s.sinks)
 	}
@@ -40,6 +45,28 @@ func (s streaming) Select(p *model.Prefix) (model.Keep, error) {
 	sinks := min(s.sinks, c-1)
 	list := span(span(make([]int32, 0, c), 0, sinks), n-(c-sinks), n)
 	return sameForAll(p, list), nil
+}
+
+// Decoding implements [Evictor].
+func (s streaming) Decoding(p *model.Prefix, v *model.Variant) error {
+	v.Rebase = s.rebase
+	if !s.roll {
+		return nil
+	}
+	// Every layer holds the same: the sinks and a span that begins at oldest.
+	c := capacity(p.Len(), s.budget)
+	sinks := min(s.sinks, c-1)
+	oldest := p.Len() - (c - sinks)
+	v.Evict = func(step *model.Step) error {
+		for layer := range step.Layers() {
+			for list := range step.Lists(layer) {
+				step.Drop(layer, list, oldest)
+			}
+		}
+		oldest++
+		return nil
+	}
+	return nil
 }
 
 // sameForAll is a Keep in which every layer and head keeps one list.

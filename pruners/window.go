@@ -126,6 +126,14 @@ type windowScore struct{ w *windowed }
 
 func (w windowScore) needs() model.Needs { return w.w.Needs() }
 
+// narrow is the score with a window of one token, which the released codes take
+// where the budget does not exceed the window.
+func (w windowScore) narrow() windowScore {
+	one := *w.w
+	one.window = 1
+	return windowScore{&one}
+}
+
 func (w windowScore) score(p *model.Prefix, layer int, s *scratch) ([][]float64, error) {
 	n := p.Len()
 	recent := min(w.w.window, n)
@@ -146,20 +154,27 @@ func combine(scores [][]float64, group int, how string) [][]float64 {
 	out := make([][]float64, len(scores)/group)
 	for kv := range out {
 		out[kv] = scores[kv*group]
-		for _, other := range scores[kv*group+1 : (kv+1)*group] {
-			for i, x := range other {
-				if how == "max" {
-					out[kv][i] = max(out[kv][i], x)
-				} else {
-					out[kv][i] += x
-				}
-			}
-		}
-		if how == "mean" {
-			for i := range out[kv] {
-				out[kv][i] /= float64(group)
+		combineInto(out[kv], scores[kv*group:(kv+1)*group], how)
+	}
+	return out
+}
+
+// combineInto sets dst to the mean, maximum or sum of scores; dst may be the
+// first of them.
+func combineInto(dst []float64, scores [][]float64, how string) {
+	copy(dst, scores[0])
+	for _, other := range scores[1:] {
+		for i, x := range other[:len(dst)] {
+			if how == "max" {
+				dst[i] = max(dst[i], x)
+			} else {
+				dst[i] += x
 			}
 		}
 	}
-	return out
+	if how == "mean" {
+		for i := range dst {
+			dst[i] /= float64(len(scores))
+		}
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"refreekv/datasets"
 	"refreekv/model"
 	"refreekv/model/hub"
+	"refreekv/pruners"
 	"refreekv/runners/rows"
 	"refreekv/tasks"
 )
@@ -296,21 +297,18 @@ func (r *run) measure(ctx context.Context, task PlannedTask, record datasets.Rec
 	}
 	prefillSeconds := time.Since(begin).Seconds()
 	out := make([]rows.Row, len(r.plan.Variants))
-	keeps := make([]model.Keep, len(out))
+	variants := make([]model.Variant, len(out))
 	for i, v := range r.plan.Variants {
 		begin := time.Now()
-		if keeps[i], err = v.Pruner.Select(prefix); err != nil {
-			return nil, fmt.Errorf("%s: %w", v.Label, err)
-		}
-		if err := keeps[i].Check(prefix.Shape(), prefix.Len()); err != nil {
+		if variants[i], err = pruners.Apply(v.Pruner, prefix); err != nil {
 			return nil, fmt.Errorf("%s: %w", v.Label, err)
 		}
 		out[i] = blank
 		out[i].Variant, out[i].Pruner = v.Label, v.Spec.Name
 		out[i].Timing = rows.Timing{Prefill: prefillSeconds, Select: time.Since(begin).Seconds()}
-		fillKept(&out[i], keeps[i], prefix)
+		fillKept(&out[i], variants[i].Keep, prefix)
 	}
-	generations, err := r.model.Decode(ctx, prefix, keeps, decodeOptions(r.model, task.Definition))
+	generations, err := r.model.DecodeVariants(ctx, prefix, variants, decodeOptions(r.model, task.Definition))
 	if err != nil {
 		return nil, err
 	}

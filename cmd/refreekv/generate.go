@@ -99,19 +99,19 @@ func generate(cmd *cobra.Command, o generateOptions) error {
 	}
 	g.Seconds.Prefill = time.Since(begin).Seconds()
 	begin = time.Now()
-	keep, err := pruner.Select(prefix)
+	variant, err := pruners.Apply(pruner, prefix)
 	if err != nil {
 		return err
 	}
 	g.Seconds.Select = time.Since(begin).Seconds()
-	texts, err := m.Decode(cmd.Context(), prefix, []model.Keep{keep}, model.DecodeOptions{MaxNewTokens: maxNew, Stop: m.Tokenizer.EOS()})
+	texts, err := m.DecodeVariants(cmd.Context(), prefix, []model.Variant{variant}, model.DecodeOptions{MaxNewTokens: maxNew, Stop: m.Tokenizer.EOS()})
 	if err != nil {
 		return err
 	}
 	// An empty continuation is printed as [], not as null.
 	g.Tokens = append([]int32{}, texts[0].Tokens...)
 	g.Stop, g.Seconds.Decode = texts[0].Stop, texts[0].Seconds
-	g.Text, g.Kept, g.Budget = m.Tokenizer.Decode(g.Tokens, true), keep, keep.Budget(prefix.Len())
+	g.Text, g.Kept, g.Budget = m.Tokenizer.Decode(g.Tokens, true), variant.Keep, variant.Keep.Budget(prefix.Len())
 	return printGenerated(cmd, g, o.json)
 }
 
