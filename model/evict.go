@@ -98,9 +98,9 @@ type liveList struct {
 	turned map[int]*tensor.Packed
 }
 
-func newLivingCache(v Variant, s *stream, p *Prefix, maxNew int) *livingCache {
+func newLivingCache(v Variant, s *stream, p *Prefix, room int) *livingCache {
 	c := &livingCache{
-		p: p, evict: v.Evict, rebase: v.Rebase,
+		p: p, rebase: v.Rebase,
 		lists: make([][]liveList, len(v.Keep)), listOf: make([][]int, len(v.Keep)),
 	}
 	for l, layer := range v.Keep {
@@ -115,11 +115,12 @@ func newLivingCache(v Variant, s *stream, p *Prefix, maxNew int) *livingCache {
 	if v.Evict == nil {
 		return c
 	}
+	c.evict = v.Evict()
 	c.rows = make([][][]float32, len(v.Keep))
 	for l := range c.rows {
 		c.rows[l] = make([][]float32, p.shape.Heads)
 		for h := range c.rows[l] {
-			c.rows[l][h] = make([]float32, p.tokens+maxNew)
+			c.rows[l][h] = make([]float32, p.tokens+room)
 		}
 	}
 	return c

@@ -8,9 +8,9 @@ import (
 	"refreekv/model/tensor"
 )
 
-// distinct makes one stream for each different choice among variants. Variants
-// that evict are never shared.
-func (d *decoder) distinct(variants []Variant) {
+// distinct makes one stream, with room for new tokens, for each different choice
+// among variants. Variants that evict are never shared.
+func (d *decoder) distinct(variants []Variant, room int) {
 	type choice struct {
 		keep   [sha256.Size]byte
 		rebase bool
@@ -21,7 +21,7 @@ func (d *decoder) distinct(variants []Variant) {
 		at, ok := seen[key]
 		if !ok || v.Evict != nil {
 			at = len(d.streams)
-			d.streams = append(d.streams, newStream(v, d.p, d.opt.MaxNewTokens))
+			d.streams = append(d.streams, newStream(v, d.p, room))
 			if v.Evict == nil {
 				seen[key] = at
 			}
@@ -48,9 +48,10 @@ func fingerprint(keep Keep, s Shape) [sha256.Size]byte {
 	return [sha256.Size]byte(hash.Sum(nil))
 }
 
-func newStream(v Variant, p *Prefix, maxNew int) *stream {
+func newStream(v Variant, p *Prefix, room int) *stream {
 	keep := v.Keep
 	s := &stream{
+		variant: v,
 		kept:    make([][]headMask, len(keep)),
 		panels:  make([][][]uint64, len(keep)),
 		tail:    newCache(p.shape, 0),
@@ -62,7 +63,7 @@ func newStream(v Variant, p *Prefix, maxNew int) *stream {
 			if v.Evict == nil && len(list) == p.Len() {
 				continue // all positions need no mask
 			}
-			masks[i] = newMask(list, p.Len(), maxNew)
+			masks[i] = newMask(list, p.Len(), room)
 		}
 		s.kept[l] = make([]headMask, p.shape.Heads)
 		s.panels[l] = make([][]uint64, p.shape.KVHeads)
@@ -80,29 +81,29 @@ func newStream(v Variant, p *Prefix, maxNew int) *stream {
 		}
 	}
 	if v.Evict != nil || v.Rebase {
-		s.cache = newLivingCache(v, s, p, maxNew)
+		s.cache = newLivingCache(v, s, p, room)
 	}
 	return s
 }
 
 // newMask turns a list of kept positions among n into a mask that also lets
 // generated positions through.
-func newMask(list []int32, n, maxNew int) headMask {
-	mask := make(headMask, (n+maxNew+15)/16)
+func newMask(list []int32, n, room int) headMask {
+	mask := make(headMask, (n+room+15)/16)
 	for _, pos := range list {
 		mask[pos/16] |= 1 << (pos % 16)
 	}
-	for pos := n; pos < n+maxNew; pos++ {
+	for pos := n; pos < n+room; pos++ {
 		mask[pos/16] |= 1 << (pos % 16)
 	}
 	return mask
 }
 
-// growTail makes room for the newest generated token in every layer.
+// growTail makes room for the newest token in every layer.
 func (s *stream) growTail() {
 	for l, heads := range s.tail.keys {
 		for h, keys := range heads {
-			keys.Resize(s.tailLen)
+			keys.Resize(max(s.tailLen, keys.N))
 			for len(s.tail.values[l][h]) < s.tailLen*keys.K {
 				s.tail.values[l][h] = append(s.tail.values[l][h], 0)
 			}

@@ -42,37 +42,54 @@ func (h heavyHitters) Decoding(p *model.Prefix, v *model.Variant) error {
 	rows, recent := h.spans(c)
 	perHead := *h.windowed
 	perHead.heads = "query"
-	received := make([][][]float64, s.Layers) // [layers][heads][tokens so far]
+	prompt := make([][][]float64, s.Layers) // [layers][heads][tokens]
 	keep, space := make(model.Keep, s.Layers), newScratch(s.Heads, n)
-	for l := range received {
+	for l := range prompt {
 		scores, err := perHead.score(p, l, n, rows, space)
 		if err != nil {
 			return err
 		}
-		received[l] = make([][]float64, s.Heads)
-		for head, list := range scores {
-			received[l][head] = slices.Clone(list)
-		}
+		prompt[l] = cloneLists(scores)
 		keep[l] = v.Keep[l]
 		if len(keep[l]) == 1 { // all entries: from now on every head chooses for itself
 			keep[l] = slices.Repeat(keep[l], map[string]int{"query": s.Heads, "kv": s.KVHeads}[h.heads])
 		}
 	}
 	v.Keep = keep
-	v.Evict = evictLowest(c, recent, func(step *model.Step, layer, list int, dst []float64) {
-		group := s.Heads / step.Lists(layer)
-		heads := received[layer][list*group : (list+1)*group]
-		for i := range heads {
-			for pos, a := range step.Attention(layer, list*group+i) {
-				if pos == len(heads[i]) {
-					heads[i] = append(heads[i], 0)
-				}
-				heads[i][pos] += float64(a)
-			}
+	v.Evict = func() func(*model.Step) error {
+		received := make([][][]float64, s.Layers) // [layers][heads][tokens so far]
+		for l := range received {
+			received[l] = cloneLists(prompt[l])
 		}
-		combineInto(dst, heads, h.group)
-	})
+		return evictLowest(c, recent, func(step *model.Step, layer, list int, dst []float64) {
+			group := s.Heads / step.Lists(layer)
+			heads := received[layer][list*group : (list+1)*group]
+			for i := range heads {
+				heads[i] = addAttention(heads[i], step.Attention(layer, list*group+i))
+			}
+			combineInto(dst, heads, h.group)
+		})
+	}
 	return nil
+}
+
+// addAttention adds a step's attention row to what entries received before.
+func addAttention(received []float64, row []float32) []float64 {
+	for pos, a := range row {
+		if pos == len(received) {
+			received = append(received, 0)
+		}
+		received[pos] += float64(a)
+	}
+	return received
+}
+
+func cloneLists(lists [][]float64) [][]float64 {
+	out := make([][]float64, len(lists))
+	for i, list := range lists {
+		out[i] = slices.Clone(list)
+	}
+	return out
 }
 
 func newH2OScorer(o options) (scorer, error) {

@@ -53,18 +53,20 @@ func (s streaming) Decoding(p *model.Prefix, v *model.Variant) error {
 	if !s.roll {
 		return nil
 	}
-	// Every layer holds the same: the sinks and a span that begins at oldest.
 	c := capacity(p.Len(), s.budget)
 	sinks := min(s.sinks, c-1)
-	oldest := p.Len() - (c - sinks)
-	v.Evict = func(step *model.Step) error {
-		for layer := range step.Layers() {
-			for list := range step.Lists(layer) {
-				step.Drop(layer, list, oldest)
+	v.Evict = func() func(*model.Step) error {
+		// Every layer holds the same: the sinks and a span that begins at oldest.
+		oldest := p.Len() - (c - sinks)
+		return func(step *model.Step) error {
+			for layer := range step.Layers() {
+				for list := range step.Lists(layer) {
+					step.Drop(layer, list, oldest)
+				}
 			}
+			oldest++
+			return nil
 		}
-		oldest++
-		return nil
 	}
 	return nil
 }

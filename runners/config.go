@@ -30,11 +30,23 @@ type Config struct {
 	Tasks []string `yaml:"tasks"`
 	// Records is how many records of each task are run, from the first; 0: all.
 	Records int `yaml:"records"`
+	// Fidelity is how many tokens of the full cache's continuation, and of the
+	// reference answer, every variant is compared on; 0: none.
+	Fidelity *int `yaml:"fidelity"`
 	// Data is a folder with data sets, looked in first.
 	Data string `yaml:"data,omitempty"`
 	// Variants are the pruners and their settings, each list of settings
 	// already multiplied out.
 	Variants []pruners.Spec `yaml:"-"`
+}
+
+// fidelity is the field Fidelity of a config that is run; runs of earlier
+// versions have none.
+func (c Config) fidelity() int {
+	if c.Fidelity == nil {
+		return 0
+	}
+	return *c.Fidelity
 }
 
 // configFile is a Config as written, variants not yet multiplied out.
@@ -176,6 +188,10 @@ func (f *configFile) complete() (*Config, *fieldError) {
 	if len(c.ContextLengths) == 0 {
 		c.ContextLengths = []int{4096}
 	}
+	if c.Fidelity == nil {
+		usual := 64
+		c.Fidelity = &usual
+	}
 	switch {
 	case !runName.MatchString(c.Name):
 		return nil, wrong("name", "%q cannot name a folder; use letters, digits, '.', '_' and '-'", c.Name)
@@ -187,6 +203,8 @@ func (f *configFile) complete() (*Config, *fieldError) {
 		return nil, wrong("protocol", "%q is neither %s%s", c.Protocol, strings.Join(tasks.Protocols, " nor "), DidYouMean(c.Protocol, tasks.Protocols))
 	case c.Records < 0:
 		return nil, wrong("records", "%d is negative; 0 means all", c.Records)
+	case *c.Fidelity < 0:
+		return nil, wrong("fidelity", "%d is negative; 0 means that it is not measured", *c.Fidelity)
 	}
 	for _, n := range c.ContextLengths {
 		if n < MinContextLength {

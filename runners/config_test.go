@@ -23,6 +23,7 @@ context_lengths: [512, 64]
 protocol: paper
 tasks: [recall, kv_retrieval]
 records: 3
+fidelity: 20
 data: ../data
 variants:
   - full
@@ -51,8 +52,10 @@ func TestEveryField(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	twenty := 20
 	want := &Config{
-		Name: "every-field_1.0", About: "what it shows", Models: []string{tinyS, "smollm2-135m-instruct", "org/name"},
+		Fidelity: &twenty,
+		Name:     "every-field_1.0", About: "what it shows", Models: []string{tinyS, "smollm2-135m-instruct", "org/name"},
 		ContextLengths: []int{512, 64}, Protocol: "paper", Tasks: []string{"recall", "kv_retrieval"}, Records: 3, Data: "../data",
 		Variants: got.Variants,
 	}
@@ -129,6 +132,7 @@ func TestWrongFiles(t *testing.T) {
 		{"records a fraction", with("records", "2.5"), []string{"records: want a whole number"}},
 		{"records too large", with("records", "99999999999999999999"), []string{"records: want a whole number"}},
 		{"records negative", with("records", "-1"), []string{"records: -1 is negative"}},
+		{"fidelity negative", with("fidelity", "-1"), []string{"fidelity: -1 is negative"}},
 		{"models no list", with("models", "x"), []string{"line 3: models: want a list of texts"}},
 		{"models a mapping", with("models", "{a: b}"), []string{"models: want a list of texts, got a mapping"}},
 		{"a model that is a list", with("models", "[[a]]"), []string{"models: want a text, got a list"}},
@@ -195,14 +199,16 @@ func TestWrongFiles(t *testing.T) {
 func TestOverrides(t *testing.T) {
 	o := Overrides{
 		Models: []string{tinyM}, Tasks: []string{"needle"}, Variants: []string{"full", "h2o budget=0.1"}, Limit: 7, Data: "d",
-		Set: []string{"name=b", "about=a b", "context_lengths=[32, 16]", "protocol=standard", "records=1", "tasks=[recall]"},
+		Set: []string{"name=b", "about=a b", "context_lengths=[32, 16]", "protocol=standard", "records=1", "tasks=[recall]", "fidelity=0"},
 	}
 	got, err := parse(t, whole, o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	none := 0
 	want := &Config{
-		Name: "b", About: "a b", Models: []string{tinyM}, ContextLengths: []int{32, 16}, Protocol: "standard",
+		Fidelity: &none,
+		Name:     "b", About: "a b", Models: []string{tinyM}, ContextLengths: []int{32, 16}, Protocol: "standard",
 		Tasks: []string{"needle"}, Records: 7, Data: "d", Variants: got.Variants, // flags of their own win over --set
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -110,6 +110,7 @@ func startProvenance(dir string, plan *Plan) (*Provenance, error) {
 		{"context_lengths", before.Config.ContextLengths, now.Config.ContextLengths},
 		{"protocol", before.Config.Protocol, now.Config.Protocol},
 		{"variants", before.Variants, now.Variants},
+		{"fidelity", before.Config.fidelity(), now.Config.fidelity()},
 	} {
 		if !reflect.DeepEqual(field.before, field.after) {
 			return nil, fmt.Errorf("%s holds a run with other %s (%v, now %v); delete that folder or choose another with --out", dir, field.name, field.before, field.after)

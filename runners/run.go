@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"refreekv/datasets"
 	"refreekv/model"
@@ -308,7 +310,11 @@ func (r *run) measure(ctx context.Context, task PlannedTask, record datasets.Rec
 		out[i].Timing = rows.Timing{Prefill: prefillSeconds, Select: time.Since(begin).Seconds()}
 		fillKept(&out[i], variants[i].Keep, prefix)
 	}
-	generations, err := r.model.DecodeVariants(ctx, prefix, variants, decodeOptions(r.model, task.Definition))
+	options := decodeOptions(r.model, task.Definition)
+	if options.Fidelity, err = r.fidelity(task.Definition, record, tokens); err != nil {
+		return nil, err
+	}
+	generations, err := r.model.DecodeVariants(ctx, prefix, variants, options)
 	if err != nil {
 		return nil, err
 	}
@@ -320,8 +326,36 @@ func (r *run) measure(ctx context.Context, task PlannedTask, record datasets.Rec
 		if out[i].Score, err = task.Definition.Score(out[i].Text, record); err != nil {
 			return nil, err
 		}
+		if f := g.Fidelity; f != nil {
+			out[i].Fidelity = &rows.Fidelity{
+				Tokens: f.Tokens, KL: f.KL, Agreement: f.Agreement, Divergence: f.Divergence,
+				ReferenceTokens: f.ReferenceTokens, Reference: f.Reference,
+			}
+		}
 	}
 	return out, nil
+}
+
+// fidelity says what variants are compared on: the full cache's continuation and
+// the first reference answer.
+func (r *run) fidelity(d *tasks.Definition, record datasets.Record, prompt []int32) (*model.FidelityOptions, error) {
+	most := r.plan.Config.fidelity()
+	if most == 0 {
+		return nil, nil
+	}
+	refs, err := d.References(record)
+	if err != nil {
+		return nil, err
+	}
+	answer := refs.Answers[0]
+	// An answer behind "Answer:" begins with a blank, behind a line break it does not.
+	end := r.model.Tokenizer.Decode(prompt[len(prompt)-1:], false)
+	if last, _ := utf8.DecodeLastRuneInString(end); !unicode.IsSpace(last) {
+		answer = " " + answer
+	}
+	reference := r.model.Tokenizer.Encode(answer, false)
+	room := r.model.Config.MaxPositions - len(prompt)
+	return &model.FidelityOptions{MaxTokens: most, Reference: reference[:min(len(reference), most, room)]}, nil
 }
 
 // fillKept writes down what a variant keeps.

@@ -35,6 +35,12 @@ type parquetRow struct {
 	Text           string    `parquet:"text,zstd"`
 	Stop           string    `parquet:"stop,dict"`
 	Score          float64   `parquet:"score"`
+	FidelityTokens *int64    `parquet:"fidelity_tokens,optional"`
+	KL             *float64  `parquet:"kl,optional"`
+	Agreement      *float64  `parquet:"agreement,optional"`
+	Divergence     *int64    `parquet:"divergence,optional"`
+	ReferenceCount *int64    `parquet:"reference_tokens,optional"`
+	Reference      *float64  `parquet:"reference,optional"`
 	Error          *string   `parquet:"error,optional"`
 	PrefillSeconds float64   `parquet:"prefill_seconds"`
 	SelectSeconds  float64   `parquet:"select_seconds"`
@@ -45,7 +51,12 @@ func toParquet(r Row) parquetRow {
 	p := parquetRow{
 		utf8(r.Model), int64(r.ContextLength), utf8(r.Task), utf8(r.Protocol), utf8(r.Record), int64(r.Index), utf8(r.Variant), utf8(r.Pruner),
 		int64(r.PromptTokens), utf8(r.PromptHash), r.Truncated, r.Kept, r.Budget, r.KVBytes, r.FullKVBytes,
-		r.Tokens, utf8(r.Text), utf8(r.Stop), r.Score, nil, r.Timing.Prefill, r.Timing.Select, r.Timing.Decode,
+		r.Tokens, utf8(r.Text), utf8(r.Stop), r.Score, nil, nil, nil, nil, nil, nil, nil, r.Timing.Prefill, r.Timing.Select, r.Timing.Decode,
+	}
+	if f := r.Fidelity; f != nil {
+		tokens, divergence, count := int64(f.Tokens), int64(f.Divergence), int64(f.ReferenceTokens)
+		p.FidelityTokens, p.KL, p.Agreement, p.Divergence = &tokens, &f.KL, &f.Agreement, &divergence
+		p.ReferenceCount, p.Reference = &count, &f.Reference
 	}
 	if r.Error != "" {
 		text := utf8(r.Error)
@@ -62,7 +73,10 @@ func (p parquetRow) row() Row {
 	r := Row{
 		p.Model, int(p.ContextLength), p.Task, p.Protocol, p.Record, int(p.Index), p.Variant, p.Pruner,
 		int(p.PromptTokens), p.PromptHash, p.Truncated, p.Kept, p.Budget, p.KVBytes, p.FullKVBytes,
-		p.Tokens, p.Text, p.Stop, p.Score, "", Timing{p.PrefillSeconds, p.SelectSeconds, p.DecodeSeconds},
+		p.Tokens, p.Text, p.Stop, p.Score, nil, "", Timing{p.PrefillSeconds, p.SelectSeconds, p.DecodeSeconds},
+	}
+	if p.KL != nil && p.FidelityTokens != nil && p.Agreement != nil && p.Divergence != nil && p.ReferenceCount != nil && p.Reference != nil {
+		r.Fidelity = &Fidelity{int(*p.FidelityTokens), *p.KL, *p.Agreement, int(*p.Divergence), int(*p.ReferenceCount), *p.Reference}
 	}
 	if p.Error != nil {
 		r.Error = *p.Error

@@ -48,6 +48,9 @@ func TestParquetHoldsEveryField(t *testing.T) {
 			for i := range v.NumField() {
 				fill(v.Field(i))
 			}
+		case reflect.Pointer:
+			v.Set(reflect.New(v.Type().Elem()))
+			fill(v.Elem())
 		case reflect.String:
 			v.SetString("text " + string(rune('a'+n)))
 		case reflect.Int, reflect.Int64, reflect.Int32:
@@ -114,7 +117,7 @@ func TestParquetBytesAndMetadata(t *testing.T) {
 	for _, field := range f.Schema().Fields() {
 		names = append(names, field.Name())
 	}
-	const want = "model context_length task protocol record index variant pruner prompt_tokens prompt_hash truncated kept budget kv_bytes full_kv_bytes tokens text stop score error prefill_seconds select_seconds decode_seconds"
+	const want = "model context_length task protocol record index variant pruner prompt_tokens prompt_hash truncated kept budget kv_bytes full_kv_bytes tokens text stop score fidelity_tokens kl agreement divergence reference_tokens reference error prefill_seconds select_seconds decode_seconds"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("columns\n%s\nwant\n%s", got, want)
 	}

@@ -30,8 +30,22 @@ type Row struct {
 	Stop   string  `json:"stop"`  // why decoding ended: eos, length or stop
 	Score  float64 `json:"score"` // the task's metric, 0..1
 
+	// Fidelity is the likeness to the full cache; nil where it was not measured.
+	Fidelity *Fidelity `json:"fidelity,omitempty"`
+
 	Error  string `json:"error,omitempty"` // set when the record could not be run; the figures above are then zero
 	Timing Timing `json:"timing"`
+}
+
+// Fidelity compares a variant with the full cache when both are fed the full
+// cache's own text, from its second token on (the first never differs).
+type Fidelity struct {
+	Tokens          int     `json:"tokens"`           // predictions that were compared
+	KL              float64 `json:"kl"`               // mean KL(full ‖ variant) of a prediction, nats
+	Agreement       float64 `json:"agreement"`        // share of predictions in which both prefer the same token, 0..1
+	Divergence      int     `json:"divergence"`       // index of the first token in which the greedy texts differ, -1: none among those compared
+	ReferenceTokens int     `json:"reference_tokens"` // tokens of the reference answer that were scored
+	Reference       float64 `json:"reference"`        // mean log-likelihood of those, nats; 0 where there are none
 }
 
 // Timing holds seconds of wall time. Prefill and decode are shared by all

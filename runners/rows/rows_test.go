@@ -48,6 +48,7 @@ func odd() []Row {
 	extremes.Kept = []float64{math.MaxFloat64, math.SmallestNonzeroFloat64, 0.1 + 0.2, math.Copysign(0, -1), 1e-7, 123456789.123456789}
 	extremes.Tokens = []int32{math.MaxInt32, math.MinInt32, 0, -1}
 	extremes.KVBytes, extremes.FullKVBytes, extremes.Index = math.MaxInt64, math.MinInt64, math.MaxInt32
+	extremes.Fidelity = &Fidelity{Tokens: 3, KL: math.SmallestNonzeroFloat64, Agreement: 1 / 3.0, Divergence: -1, ReferenceTokens: 7, Reference: -12.25}
 	extremes.Score, extremes.Budget = math.Nextafter(1, 0), math.Nextafter(0, 1)
 	return []Row{empty, lists, failed, unicode, extremes}
 }

@@ -1,0 +1,167 @@
+package model
+
+import (
+	"math"
+
+	"refreekv/model/tensor"
+)
+
+// A query is one token that is fed to a stream.
+type query struct {
+	s     *stream
+	entry int // its place among the stream's tokens; the first new one is 0
+	token int32
+}
+
+// step feeds every active stream its newest token, lets those that evict drop
+// entries, and leaves the logits in d.logits: [active][vocab].
+func (d *decoder) step(active []*stream) error {
+	queries := make([]query, len(active))
+	for i, s := range active {
+		at := len(s.generation.Tokens) - 1
+		queries[i] = query{s, at, s.generation.Tokens[at]}
+	}
+	d.feed(queries)
+	return d.evict(active)
+}
+
+// feed runs tokens through all layers and leaves the logits after each in
+// d.logits: [queries][vocab]. Several tokens of one stream stand in their order.
+func (d *decoder) feed(queries []query) {
+	c, rows := d.m.Config, len(queries)
+	for i, q := range queries {
+		d.m.embedToken(d.x[i*c.Hidden:(i+1)*c.Hidden], q.token)
+		q.s.tailLen = q.entry + 1
+		q.s.growTail()
+		q.s.cache.turn(d, q.s)
+	}
+	turns := make([][]turn, len(d.m.ropes))
+	for i := range turns {
+		turns[i] = d.turns(&d.m.ropes[i], queries)
+	}
+	for l := range d.m.layers {
+		layer := &d.m.layers[l]
+		d.normRows(rows, layer.attnNorm)
+		mulPanels(layer.qkv, d.qkv, d.norm, rows)
+		width := layer.qkv.N
+		for i, q := range queries {
+			var at turn
+			if layer.Rope >= 0 {
+				at = turns[layer.Rope][i]
+			}
+			d.m.biasAndNorm(l, d.qkv[i*width:(i+1)*width])
+			d.m.rotateAndStore(q.s.tail, l, q.entry, d.qkv[i*width:(i+1)*width], at.cos, at.sin)
+		}
+		d.attend(l, queries)
+		mulPanels(layer.out, d.norm, d.attn, rows)
+		d.m.addToResidual(d.x[:rows*c.Hidden], d.norm, layer.outBias, layer.attnPost)
+		d.normRows(rows, layer.ffnNorm)
+		eachPanelRange(layer.gateUp.Panels()/2, func(from, to int) {
+			layer.gateUp.Mul(d.wide, layer.gateUp.N, d.norm, c.Hidden, rows, 2*from, 2*to, false)
+			c.gate(d.ffn, d.wide, rows, layer.gateUp.N, from, to)
+		})
+		eachPanelRange(layer.down.Panels(), func(from, to int) {
+			layer.down.Mul(d.norm, c.Hidden, d.ffn, layer.gateUp.N/2, rows, from, to, false)
+		})
+		d.m.addToResidual(d.x[:rows*c.Hidden], d.norm, nil, layer.ffnPost)
+	}
+	d.normRows(rows, d.m.norm)
+	mulPanels(d.m.head, d.logits, d.norm, rows)
+	tensor.SoftCap(d.logits[:rows*c.Vocab], float32(c.LogitCap))
+}
+
+// turn is the rotation of one position.
+type turn struct{ cos, sin []float32 }
+
+// turns are the rotations of the queries' positions.
+func (d *decoder) turns(table *ropeTable, queries []query) []turn {
+	known, out := map[int]turn{}, make([]turn, len(queries))
+	for i, q := range queries {
+		t, ok := known[q.entry]
+		if !ok {
+			t.cos, t.sin = table.next(d.p.Len() + q.entry + 1)
+			known[q.entry] = t
+		}
+		out[i] = t
+	}
+	return out
+}
+
+func (d *decoder) normRows(rows int, weight []float32) {
+	h := d.m.Config.Hidden
+	for i := range rows {
+		tensor.RMSNorm(d.norm[i*h:(i+1)*h], d.x[i*h:(i+1)*h], weight, d.m.Config.RMSEps)
+	}
+}
+
+// attend computes every query's attention over its stream's kept entries and
+// tail, up to itself, into d.attn: [queries][heads·headDim].
+func (d *decoder) attend(l int, queries []query) {
+	per, kvHeads := d.perTask(), d.p.shape.KVHeads
+	groups := (len(queries) + per - 1) / per
+	tensor.Parallel(groups*kvHeads, func(task, worker int) {
+		// Denser streams stand last and take longest: they start first.
+		group, kv := groups-1-task/kvHeads, task%kvHeads
+		from := group * per
+		d.attendTask(l, kv, from, queries[from:min(from+per, len(queries))], worker)
+	})
+}
+
+func (d *decoder) attendTask(l, kv, at int, queries []query, worker int) {
+	shape, s, n := d.p.shape, &d.workers[worker], d.p.Len()
+	g, dim, width := shape.Group(), shape.HeadDim, d.m.layers[l].qkv.N
+	wanted := d.wanted[worker]
+	clear(wanted)
+	earliest := queries[0].entry
+	for i, q := range queries {
+		copy(s.q[i*g*dim:(i+1)*g*dim], d.qkv[(at+i)*width+kv*g*dim:])
+		for w, bits := range q.s.panels[l][kv] {
+			wanted[w] |= bits
+		}
+		earliest = min(earliest, q.entry)
+	}
+	// A window hides what stands before lo; score rows begin at base, the start of
+	// a panel, so that lanes of sums belong to positions.
+	window := d.m.layers[l].Window
+	_, base := visible(window, n+earliest)
+	rows := len(queries) * g
+	keys, values := d.p.cache.keys[l][kv], d.p.cache.values[l][kv]
+	eachRun(wanted, keys.Panels(), func(from, to int) {
+		if from = max(from, base/tensor.Panel); from >= to {
+			return
+		}
+		keys.Mul(s.scores, d.stride, s.q, dim, rows, from, to, false)
+	})
+	for i, q := range queries {
+		tail, end := q.s.tail.keys[l][kv], n+q.entry+1
+		lo, _ := visible(window, end-1)
+		tail.Mul(s.scores[i*g*d.stride+n:], d.stride, s.q[i*g*dim:], dim, g, 0, q.entry/tensor.Panel+1, false)
+		for h := range g {
+			row := i*g + h
+			scores := s.scores[row*d.stride:][:end]
+			q.s.cache.rescore(l, kv*g+h, s.q[row*dim:(row+1)*dim], scores)
+			tensor.SoftCap(scores[lo:], float32(d.m.Config.ScoreCap*math.Log2E))
+			s.sums[row] = softmaxFrom(scores, q.s.kept[l][kv*g+h], lo, base)
+			q.s.cache.record(l, kv*g+h, scores, lo, 1/s.sums[row])
+		}
+	}
+	first := true
+	eachRun(wanted, keys.Panels(), func(from, to int) {
+		last := min(to*tensor.Panel, n)
+		for k := max(from*tensor.Panel, base); k < last; k += keyTile {
+			tensor.MulRows(s.out, dim, s.scores[k:], d.stride, rows, values[k*dim:], dim, min(keyTile, last-k), dim, !first)
+			first = false
+		}
+	})
+	for i, q := range queries {
+		end := n + q.entry + 1
+		lo, _ := visible(window, end-1)
+		begin := max(lo, n)
+		tensor.MulRows(s.out[i*g*dim:], dim, s.scores[i*g*d.stride+begin:], d.stride, g, q.s.tail.values[l][kv][(begin-n)*dim:], dim, end-begin, dim, !first)
+		for h := range g {
+			o := s.out[(i*g+h)*dim : (i*g+h+1)*dim]
+			tensor.Scale(o, 1/s.sums[i*g+h])
+			copy(d.attn[(at+i)*shape.Heads*dim+(kv*g+h)*dim:], o)
+		}
+	}
+}

@@ -1,0 +1,262 @@
+package model
+
+import (
+	"context"
+	"math"
+
+	"refreekv/model/tensor"
+)
+
+// FidelityOptions say how variants are compared with the full cache.
+type FidelityOptions struct {
+	// MaxTokens bounds how much of the full cache's continuation is compared.
+	MaxTokens int
+	// Reference are the tokens of a reference answer, whose likelihood is measured
+	// under every variant; none: it is not.
+	Reference []int32
+}
+
+// Fidelity is how near a variant stays to the full cache when it is fed the full
+// cache's own continuation (teacher forcing). The first token never differs,
+// since pruning happens after prefill, and is not counted.
+type Fidelity struct {
+	// Tokens is how many predictions were compared: those of the continuation's
+	// second token and on, its end included.
+	Tokens int
+	// KL is the mean over them of the divergence KL(full ‖ variant) of the
+	// predictions, in nats; 0 where Tokens is 0.
+	KL float64
+	// Agreement is the share of them in which both prefer the same token; 1 where
+	// Tokens is 0.
+	Agreement float64
+	// Divergence is the index of the first token in which the greedy texts differ,
+	// where it lies among those compared; else -1.
+	Divergence int
+	// ReferenceTokens is the length of the reference answer, Reference the mean
+	// log-likelihood of its tokens, in nats.
+	ReferenceTokens int
+	Reference       float64
+}
+
+// forcedTokens is how many tokens of given texts are fed at once.
+const forcedTokens = 96
+
+// likeness gathers a stream's comparison with the full cache.
+type likeness struct {
+	parted bool // the greedy text differs from the full cache's
+	at     int  // the first differing token, then
+	kl     float64
+	agreed int
+	tokens int
+	// logLikelihood of the reference's tokens from the second on.
+	logLikelihood float64
+}
+
+// A distribution is a prediction and what comparing others with it takes.
+type distribution struct {
+	logits   []float32 // [vocab]
+	weights  []float32 // [vocab] proportional to the probabilities
+	sum      float64   // of weights
+	logTotal float64   // log of the sum of exp(logits)
+	best     int32
+}
+
+func newDistribution(logits []float32) distribution {
+	t := distribution{logits: append([]float32(nil), logits...), best: argmaxWithout(logits, nil)}
+	t.weights, t.sum, t.logTotal = exponentials(logits)
+	return t
+}
+
+// exponentials returns weights proportional to exp(logits), their sum, and the
+// logarithm of the sum of the exponentials themselves.
+func exponentials(logits []float32) (weights []float32, sum, logTotal float64) {
+	weights = append([]float32(nil), logits...)
+	tensor.Scale(weights, math.Log2E)
+	highest := tensor.Max(weights, nil)
+	sum = float64(tensor.Softmax(weights, nil))
+	return weights, sum, (float64(highest) + math.Log2(sum)) * math.Ln2
+}
+
+// divergence is KL(t ‖ other) in nats.
+func (t distribution) divergence(other []float32) float64 {
+	_, _, logTotal := exponentials(other)
+	shift := 0.0
+	for i, w := range t.weights {
+		shift += float64(w) * (float64(t.logits[i]) - float64(other[i]))
+	}
+	// Rounding may make what is 0 a little less.
+	return max(shift/t.sum-(t.logTotal-logTotal), 0)
+}
+
+// add counts one more prediction of a stream.
+func (l *likeness) add(target distribution, logits []float32) {
+	l.kl += target.divergence(logits)
+	l.tokens++
+	if argmaxWithout(logits, nil) == target.best {
+		l.agreed++
+	}
+}
+
+// compare compares what the active streams just predicted with the full cache's
+// prediction, as far as their texts are the same: they were fed the very tokens
+// that teacher forcing would feed.
+func (d *decoder) compare(active []*stream) {
+	if d.full == nil || d.full.done || len(d.target) > d.opt.Fidelity.MaxTokens {
+		return
+	}
+	var target distribution
+	for i, s := range active {
+		if s == d.full {
+			target = newDistribution(d.row(i))
+		}
+	}
+	at := len(d.target)
+	d.target = append(d.target, target)
+	tensor.Parallel(len(active), func(i, _ int) {
+		s := active[i]
+		if s == d.full || s.likeness.parted {
+			return
+		}
+		s.likeness.add(target, d.row(i))
+		if argmaxWithout(d.row(i), nil) != target.best {
+			s.likeness.parted, s.likeness.at = true, at
+		}
+	})
+}
+
+// fidelity completes the comparison: streams whose text left the full cache's
+// are fed its continuation, and all are fed the reference answer.
+func (d *decoder) fidelity(ctx context.Context) error {
+	if d.full == nil {
+		return nil
+	}
+	last := len(d.target) - 1 // index of the last prediction that is compared
+	continuation := d.full.generation.Tokens
+	var behind []text
+	for _, s := range d.streams {
+		if s.likeness.parted && s.likeness.at < last {
+			behind = append(behind, text{s, continuation[:last], s.likeness.at})
+		}
+	}
+	err := d.force(ctx, behind, func(s *stream, at int, logits []float32) {
+		s.likeness.add(d.target[at], logits)
+	})
+	if err != nil {
+		return err
+	}
+	reference := d.opt.Fidelity.Reference
+	var answers []text
+	for _, s := range d.streams {
+		if len(reference) > 1 {
+			answers = append(answers, text{s, reference[:len(reference)-1], 0})
+		}
+	}
+	err = d.force(ctx, answers, func(s *stream, at int, logits []float32) {
+		_, _, logTotal := exponentials(logits)
+		s.likeness.logLikelihood += float64(logits[reference[at]]) - logTotal
+	})
+	if err != nil {
+		return err
+	}
+	for _, s := range d.streams {
+		s.generation.Fidelity = d.summary(s)
+	}
+	return nil
+}
+
+func (d *decoder) summary(s *stream) *Fidelity {
+	l, reference := s.likeness, d.opt.Fidelity.Reference
+	f := &Fidelity{Tokens: len(d.target) - 1, Agreement: 1, Divergence: -1, ReferenceTokens: len(reference)}
+	if f.Tokens > 0 && s != d.full {
+		f.KL, f.Agreement = l.kl/float64(l.tokens), float64(l.agreed)/float64(l.tokens)
+	}
+	if l.parted {
+		f.Divergence = l.at
+	}
+	if len(reference) > 0 {
+		_, _, logTotal := exponentials(d.p.logits)
+		f.Reference = (float64(d.p.logits[reference[0]]) - logTotal + l.logLikelihood) / float64(len(reference))
+	}
+	return f
+}
+
+// A text is given tokens that a stream is fed, from an index on; what stands
+// before it the stream was fed already.
+type text struct {
+	s      *stream
+	tokens []int32
+	from   int
+}
+
+// force feeds texts and calls each with the index and the logits of every token
+// predicted after from. Streams that evict are fed from their beginning, a token
+// at a time; all others many tokens at once.
+func (d *decoder) force(ctx context.Context, texts []text, each func(s *stream, at int, logits []float32)) error {
+	var queries []query
+	var evicting []text
+	for _, t := range texts {
+		if t.s.variant.Evict != nil {
+			evicting = append(evicting, t)
+			continue
+		}
+		for entry := t.from; entry < len(t.tokens); entry++ {
+			queries = append(queries, query{t.s, entry, t.tokens[entry]})
+		}
+	}
+	for len(queries) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		batch := queries[:min(len(queries), d.most)]
+		queries = queries[len(batch):]
+		d.feed(batch)
+		d.visit(batch, each)
+	}
+	return d.forceEvicting(ctx, evicting, each)
+}
+
+// visit calls each with what was predicted after the queries fed last. A
+// stream's predictions are visited in order by one thread.
+func (d *decoder) visit(queries []query, each func(s *stream, at int, logits []float32)) {
+	var starts []int
+	for i, q := range queries {
+		if i == 0 || queries[i-1].s != q.s {
+			starts = append(starts, i)
+		}
+	}
+	tensor.Parallel(len(starts), func(task, _ int) {
+		for i := starts[task]; i < len(queries) && queries[i].s == queries[starts[task]].s; i++ {
+			each(queries[i].s, queries[i].entry+1, d.row(i))
+		}
+	})
+}
+
+func (d *decoder) forceEvicting(ctx context.Context, texts []text, each func(s *stream, at int, logits []float32)) error {
+	if len(texts) == 0 {
+		return nil
+	}
+	room := d.stride - 16 - d.p.Len()
+	fresh := make([]*stream, len(texts))
+	for i, t := range texts {
+		fresh[i] = newStream(t.s.variant, d.p, room)
+	}
+	for entry := 0; entry < len(texts[0].tokens); entry++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		queries := make([]query, len(texts))
+		for i, t := range texts {
+			queries[i] = query{fresh[i], entry, t.tokens[entry]}
+		}
+		d.feed(queries)
+		for i, t := range texts {
+			if entry >= t.from {
+				each(t.s, entry+1, d.row(i))
+			}
+		}
+		if err := d.evict(fresh); err != nil {
+			return err
+		}
+	}
+	return nil
+}
