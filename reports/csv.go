@@ -9,7 +9,8 @@ import (
 )
 
 // csvTable renders all tables as one: a line for each model, context length and
-// variant, for each task the score and the budget in percent.
+// variant, for each task the score and the budget in percent, and last the
+// fidelity to the full cache.
 func csvTable(s Summary) ([]byte, error) {
 	var tasks []string
 	for _, t := range s.Tables {
@@ -25,7 +26,7 @@ func csvTable(s Summary) ([]byte, error) {
 	for _, task := range tasks {
 		head = append(head, task, task+"_budget")
 	}
-	if err := w.Write(append(head, "vs_full_percent", "average", "average_budget")); err != nil {
+	if err := w.Write(append(head, "vs_full_percent", "average", "average_budget", "kl", "agreement", "reference")); err != nil {
 		return nil, fmt.Errorf("writing CSV: %w", err)
 	}
 	for _, t := range s.Tables {
@@ -42,7 +43,8 @@ func csvTable(s Summary) ([]byte, error) {
 			if l.VsFull != nil {
 				ratio = csvNumber(*l.VsFull)
 			}
-			if err := w.Write(append(append(cells, ratio), csvCell(l.Average)...)); err != nil {
+			cells = append(append(cells, ratio), csvCell(l.Average)...)
+			if err := w.Write(append(cells, csvFidelity(l.Average.Fidelity)...)); err != nil {
 				return nil, fmt.Errorf("writing CSV: %w", err)
 			}
 		}
@@ -56,6 +58,13 @@ func csvCell(c Cell) []string {
 		return []string{"", ""}
 	}
 	return []string{csvNumber(c.Score), csvNumber(c.Budget)}
+}
+
+func csvFidelity(f *Fidelity) []string {
+	if f == nil {
+		return []string{"", "", ""}
+	}
+	return []string{csvNumber(f.KL), csvNumber(f.Agreement), csvNumber(f.Reference)}
 }
 
 func csvNumber(x float64) string { return strconv.FormatFloat(x, 'f', 4, 64) }

@@ -2,12 +2,14 @@ package reports
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 const (
 	headerAverage = "average"
 	headerVsFull  = "vs full"
+	headerKL      = "KL"
 )
 
 // noResult stands where a variant has no scored record of a task.
@@ -32,6 +34,34 @@ func (l Line) vsFull() string {
 		return noResult
 	}
 	return fmt.Sprintf("%+.2f%%", *l.VsFull)
+}
+
+// kl and agreement are the two figures of a fidelity cell.
+func (c Cell) kl() string {
+	if c.Fidelity == nil {
+		return noResult
+	}
+	return fmt.Sprintf("%.3f", c.Fidelity.KL)
+}
+
+func (c Cell) agreement() string {
+	if c.Fidelity == nil {
+		return noResult
+	}
+	return fmt.Sprintf("%.1f%%", c.Fidelity.Agreement)
+}
+
+// compared tells whether a table has fidelity to show.
+func (t Table) compared() bool {
+	return slices.ContainsFunc(t.Lines, func(l Line) bool { return l.Average.Fidelity != nil })
+}
+
+// legend says what the figures of a table are.
+func (t Table) legend() string {
+	if t.compared() {
+		return legend + " " + legendKL
+	}
+	return legend
 }
 
 // heading names a table.
@@ -75,3 +105,6 @@ func count(n int, what string) string {
 
 // legend says what the figures are.
 const legend = "Score (0–100) with the kept share of the KV cache underneath. “average”: mean over the tasks. “vs full”: mean over the tasks of score / full-cache score, less 1."
+
+// legendKL says what the fidelity column is.
+const legendKL = "“KL”: divergence of a prediction from the full cache's on the full cache's text, in nats, with the share of predictions that prefer the same token underneath; mean over the tasks."

@@ -28,17 +28,20 @@ func latex(s Summary, title string) string {
 
 func latexTable(t Table) string {
 	var b strings.Builder
-	caption := t.heading() + ". " + legend + " " + t.records() + "."
+	caption := t.heading() + ". " + t.legend() + " " + t.records() + "."
 	if len(t.Notes) > 0 {
 		caption += " " + strings.Join(t.Notes, " ")
 	}
 	fmt.Fprintf(&b, "\\begin{table}[p]\n\\centering\\small\n\\caption{%s}\n", latexEscaper.Replace(caption))
 	// A table of many tasks is shrunk to the line, a small one stays as it is.
 	b.WriteString("\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n")
-	fmt.Fprintf(&b, "\\begin{tabular}{l%s}\n\\toprule\n", strings.Repeat("r", len(t.Tasks)+2))
-	head := []string{"variant"}
-	head = append(head, t.Tasks...)
-	writeLatexLine(&b, append(head, headerVsFull, headerAverage), "")
+	head := append([]string{"variant"}, t.Tasks...)
+	head = append(head, headerVsFull, headerAverage)
+	if t.compared() {
+		head = append(head, headerKL)
+	}
+	fmt.Fprintf(&b, "\\begin{tabular}{l%s}\n\\toprule\n", strings.Repeat("r", len(head)-1))
+	writeLatexLine(&b, head, "")
 	b.WriteString("\\midrule\n")
 	for i, l := range t.Lines {
 		if i > 0 {
@@ -48,8 +51,12 @@ func latexTable(t Table) string {
 		for _, c := range l.Cells {
 			scores, budgets = append(scores, c.score()), append(budgets, c.budget())
 		}
-		writeLatexLine(&b, append(scores, l.vsFull(), l.Average.score()), "")
-		writeLatexLine(&b, append(budgets, "", l.Average.budget()), "\\scriptsize ")
+		scores, budgets = append(scores, l.vsFull(), l.Average.score()), append(budgets, "", l.Average.budget())
+		if t.compared() {
+			scores, budgets = append(scores, l.Average.kl()), append(budgets, l.Average.agreement())
+		}
+		writeLatexLine(&b, scores, "")
+		writeLatexLine(&b, budgets, "\\scriptsize ")
 	}
 	b.WriteString("\\bottomrule\n\\end{tabular}}\n\\end{table}\n")
 	return b.String()

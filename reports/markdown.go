@@ -16,16 +16,24 @@ func markdown(s Summary, title string) string {
 		for _, task := range t.Tasks {
 			head = append(head, escapeMarkdown(task))
 		}
-		writeMarkdownLine(&b, append(head, headerVsFull, headerAverage))
-		b.WriteString("|---|" + strings.Repeat("---:|", len(t.Tasks)+2) + "\n")
+		head = append(head, headerVsFull, headerAverage)
+		if t.compared() {
+			head = append(head, headerKL)
+		}
+		writeMarkdownLine(&b, head)
+		b.WriteString("|---|" + strings.Repeat("---:|", len(head)-1) + "\n")
 		for _, l := range t.Lines {
 			cells := []string{escapeMarkdown(l.Variant)}
 			for _, c := range l.Cells {
 				cells = append(cells, markdownCell(c))
 			}
-			writeMarkdownLine(&b, append(cells, l.vsFull(), markdownCell(l.Average)))
+			cells = append(cells, l.vsFull(), markdownCell(l.Average))
+			if t.compared() {
+				cells = append(cells, twoLines(l.Average.kl(), l.Average.agreement()))
+			}
+			writeMarkdownLine(&b, cells)
 		}
-		fmt.Fprintf(&b, "\n%s %s.\n", legend, escapeMarkdown(t.records()))
+		fmt.Fprintf(&b, "\n%s %s.\n", t.legend(), escapeMarkdown(t.records()))
 		for _, note := range t.Notes {
 			fmt.Fprintf(&b, "\n%s\n", escapeMarkdown(note))
 		}
@@ -54,10 +62,14 @@ func escapeMarkdown(s string) string {
 }
 
 func markdownCell(c Cell) string {
-	if c.Records == 0 {
+	return twoLines(c.score(), c.budget())
+}
+
+func twoLines(figure, beneath string) string {
+	if figure == noResult {
 		return noResult
 	}
-	return c.score() + "<br><sub>" + c.budget() + "</sub>"
+	return figure + "<br><sub>" + beneath + "</sub>"
 }
 
 func writeMarkdownLine(b *strings.Builder, cells []string) {

@@ -48,6 +48,10 @@ func made(model string, length, records int, tasks []string, results []result) [
 				if r.pruner == "refreekv" {
 					row.Budget += shift
 				}
+				// The last of these tasks was run without fidelity.
+				if model != nastyModel && task != tasks[len(tasks)-1] {
+					row.Fidelity = &rows.Fidelity{Tokens: 9, KL: (1 - r.budget) / 3, Agreement: (2 + r.budget) / 3, Divergence: 4, ReferenceTokens: 5, Reference: -2 + r.budget}
+				}
 				out = append(out, row)
 			}
 		}
@@ -57,11 +61,12 @@ func made(model string, length, records int, tasks []string, results []result) [
 
 var paperTasks = []string{"gsm8k", "qasper", "multi_news", "lcc"}
 
+const nastyModel = `models\tiny_s {50%} & <co> #1|$x^2~` + "`" + `"q"`
+
 // nasty rows have what goes wrong: names full of markup, wide letters, records
 // that failed, a task that some variants lack, a full cache that scores nothing.
 func nasty() []rows.Row {
-	const model = `models\tiny_s {50%} & <co> #1|$x^2~` + "`" + `"q"`
-	all := made(model, 512, 3, []string{"_multi_news_", "*zero*", "检索 任务"}, []result{
+	all := made(nastyModel, 512, 3, []string{"_multi_news_", "*zero*", "检索 任务"}, []result{
 		{"full", "full", 1, []float64{.5, 0, 1}},
 		{"h2o budget=0.5", "h2o", .5, []float64{.25, .1, .75}},
 		{"odd|pruner budget=0.5 note=[a](b)_c_", "odd", .5, []float64{.5, .2, .5}},

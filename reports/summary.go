@@ -51,6 +51,17 @@ type Cell struct {
 	// Memory is the bytes held over the bytes of the full cache, in percent. It is
 	// more than the budget where a method keeps entries per query head.
 	Memory float64 `json:"memory"`
+	// Fidelity to the full cache, mean over the records that have it.
+	Fidelity *Fidelity `json:"fidelity,omitempty"`
+}
+
+// Fidelity is how near a variant stays to the full cache when both are fed the
+// full cache's text.
+type Fidelity struct {
+	Records   int     `json:"records"`   // that were compared
+	KL        float64 `json:"kl"`        // KL(full ‖ variant) of a prediction, nats
+	Agreement float64 `json:"agreement"` // predictions in which both prefer the same token, percent
+	Reference float64 `json:"reference"` // log-likelihood of a token of the reference answer, nats
 }
 
 // Summarize gathers rows into tables. Models, context lengths, tasks and variants
@@ -90,6 +101,7 @@ func newCell(mine []rows.Row, task string) Cell {
 	var c Cell
 	var budgets []float64
 	var held, full float64
+	var likeness []Fidelity
 	for _, r := range mine {
 		switch {
 		case r.Task != task:
@@ -101,8 +113,12 @@ func newCell(mine []rows.Row, task string) Cell {
 			budgets = append(budgets, 100*r.Budget)
 			held += float64(r.KVBytes)
 			full += float64(r.FullKVBytes)
+			if f := r.Fidelity; f != nil {
+				likeness = append(likeness, Fidelity{1, f.KL, 100 * f.Agreement, f.Reference})
+			}
 		}
 	}
+	c.Fidelity = meanFidelity(likeness)
 	if c.Records == 0 {
 		return c
 	}
@@ -112,6 +128,22 @@ func newCell(mine []rows.Row, task string) Cell {
 		c.Memory = 100 * held / full
 	}
 	return c
+}
+
+// meanFidelity weighs each the same; nil of none.
+func meanFidelity(all []Fidelity) *Fidelity {
+	if len(all) == 0 {
+		return nil
+	}
+	var mean Fidelity
+	n := float64(len(all))
+	for _, f := range all {
+		mean.Records += f.Records
+		mean.KL += f.KL / n
+		mean.Agreement += f.Agreement / n
+		mean.Reference += f.Reference / n
+	}
+	return &mean
 }
 
 func meanAndSpread(xs []float64) (mean, spread float64) {
@@ -128,9 +160,13 @@ func meanAndSpread(xs []float64) (mean, spread float64) {
 // average weighs each task the same.
 func average(cells []Cell) Cell {
 	var a Cell
+	var likeness []Fidelity
 	n := 0.0
 	for _, c := range cells {
 		a.Errors += c.Errors
+		if c.Fidelity != nil {
+			likeness = append(likeness, *c.Fidelity)
+		}
 		if c.Records == 0 {
 			continue
 		}
@@ -141,6 +177,7 @@ func average(cells []Cell) Cell {
 		a.Spread += c.Spread
 		a.Memory += c.Memory
 	}
+	a.Fidelity = meanFidelity(likeness)
 	if n > 0 {
 		a.Score, a.Budget, a.Spread, a.Memory = a.Score/n, a.Budget/n, a.Spread/n, a.Memory/n
 	}

@@ -25,6 +25,9 @@ func Terminal(w io.Writer, s Summary, width int, colour bool) {
 			fmt.Fprintln(w, t.render(span, widths, colour))
 		}
 		line(t.records() + ".")
+		if t.compared() {
+			line(legendKL)
+		}
 		for _, note := range t.Notes {
 			line(note)
 		}
@@ -34,7 +37,17 @@ func Terminal(w io.Writer, s Summary, width int, colour bool) {
 // widths are what the columns of a table take of the screen, borders left out.
 type widths struct {
 	variant, vsFull, average int
+	kl                       int // 0: no such column
 	tasks                    []int
+}
+
+// averages is the width of the columns behind the tasks.
+func (w widths) averages() int {
+	out := w.vsFull + w.average + 2*border
+	if w.kl > 0 {
+		out += w.kl + border
+	}
+	return out
 }
 
 // border is what a column needs beside its text: blanks and a line.
@@ -47,7 +60,10 @@ func (t Table) widths(screen int) widths {
 		w.variant = max(w.variant, text.StringWidthWithoutEscSequences(l.Variant))
 		w.vsFull = max(w.vsFull, text.StringWidthWithoutEscSequences(l.vsFull()))
 	}
-	beside := w.vsFull + w.average + 2*border
+	if t.compared() {
+		w.kl = number
+	}
+	beside := w.averages()
 	for _, task := range t.Tasks {
 		w.tasks = append(w.tasks, min(max(text.StringWidthWithoutEscSequences(task), number), max(screen/3-border, number)))
 		beside = max(beside, w.tasks[len(w.tasks)-1]+border)
@@ -66,7 +82,7 @@ type columns struct {
 
 func (w widths) spans(screen int) []columns {
 	first := w.variant + border + 1
-	averages := w.vsFull + w.average + 2*border
+	averages := w.averages()
 	var out []columns
 	at, used := 0, first
 	for k, task := range w.tasks {
@@ -93,6 +109,9 @@ func (t Table) render(c columns, w widths, colour bool) string {
 	}
 	if c.averages {
 		head = append(head, headerVsFull, headerAverage)
+		if w.kl > 0 {
+			head = append(head, headerKL)
+		}
 	}
 	out.AppendHeader(head)
 	configs := make([]table.ColumnConfig, len(head))
@@ -108,6 +127,9 @@ func (t Table) render(c columns, w widths, colour bool) string {
 		}
 		if c.averages {
 			row = append(row, l.vsFull(), screenCell(l.Average, colour))
+			if w.kl > 0 {
+				row = append(row, twoRows(l.Average.kl(), l.Average.agreement(), colour))
+			}
 		}
 		out.AppendRow(row)
 	}
@@ -123,15 +145,16 @@ func wrap(s string, width int) string {
 	return strings.Join(lines, "\n")
 }
 
-func screenCell(c Cell, colour bool) string {
-	if c.Records == 0 {
+func screenCell(c Cell, colour bool) string { return twoRows(c.score(), c.budget(), colour) }
+
+func twoRows(figure, beneath string, colour bool) string {
+	if figure == noResult {
 		return noResult
 	}
-	budget := c.budget()
 	if colour {
-		budget = "\x1b[2m" + budget + "\x1b[0m"
+		beneath = "\x1b[2m" + beneath + "\x1b[0m"
 	}
-	return c.score() + "\n" + budget
+	return figure + "\n" + beneath
 }
 
 // Timings prints where the time of a run went. It is no part of the report: two
