@@ -204,7 +204,7 @@ func TestFamiliesChunks(t *testing.T) {
 		want := prefill(t, m, tokens, needs)
 		after := decode(t, m, want, []Keep{All(m.Config.Layers, len(tokens))}, 8)
 		for _, chunk := range []int{1, 3, 17, 32, 45, 99} {
-			got, err := m.prefill(context.Background(), tokens, needs, chunk)
+			got, err := m.prefill(context.Background(), nil, tokens, needs, nil, chunk)
 			if err != nil {
 				t.Fatal(err)
 			}

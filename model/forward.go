@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"refreekv/model/tensor"
 )
@@ -45,29 +46,48 @@ const chunkTokens = 1024
 // returns its prefix: the KV cache, the logits of the last token, and what
 // needs asks to record.
 func (m *Model) Prefill(ctx context.Context, tokens []int32, needs Needs) (*Prefix, error) {
-	// Whole segments: all tasks of a chunk's attention are then of one size.
-	segment := segmentTokens(m.Config.Shape)
-	return m.prefill(ctx, tokens, needs, (chunkTokens+segment-1)/segment*segment)
+	return m.PrefillAfter(ctx, nil, tokens, needs, nil)
 }
 
-// prefill is [Model.Prefill] in chunks of so many tokens.
-func (m *Model) prefill(ctx context.Context, tokens []int32, needs Needs, chunk int) (*Prefix, error) {
+// PrefillAfter is [Model.Prefill] of a prompt that may begin like that of base:
+// what both share is taken from there, up to the last of base's marks that
+// allows it. The result is the same bits as without. marks are lengths of this
+// prompt at which a later one may take over; base may be nil.
+func (m *Model) PrefillAfter(ctx context.Context, base *Prefix, tokens []int32, needs Needs, marks []int) (*Prefix, error) {
+	// Whole segments: all tasks of a chunk's attention are then of one size.
+	segment := segmentTokens(m.Config.Shape)
+	return m.prefill(ctx, base, tokens, needs, marks, (chunkTokens+segment-1)/segment*segment)
+}
+
+// prefill is [Model.PrefillAfter] in chunks of so many tokens.
+func (m *Model) prefill(ctx context.Context, base *Prefix, tokens []int32, needs Needs, marks []int, chunk int) (*Prefix, error) {
 	if err := m.checkTokens(tokens); err != nil {
 		return nil, err
 	}
 	n := len(tokens)
 	p := NewPrefix(m.Config.Shape, n, needs)
-	p.model = m
+	p.model, p.prompt = m, slices.Clone(tokens)
 	for i := range m.ropes {
 		m.ropes[i].cover(n)
 	}
-	run := newPass(m, p, min(n, chunk))
-	var err error
-	for start := 0; start < n && err == nil; start += run.most {
-		err = run.chunk(ctx, tokens[start:min(start+run.most, n)], start)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("prefill of %d tokens: %w", n, err)
+	marks = p.usable(marks)
+	p.takeOver(base)
+	run := newPass(m, p, min(n-p.shared, chunk))
+	for start := p.shared; start < n; {
+		end := min(start+run.most, n)
+		for len(marks) > 0 && marks[0] <= start {
+			marks = marks[1:]
+		}
+		if len(marks) > 0 {
+			end = min(end, marks[0])
+		}
+		if err := run.chunk(ctx, tokens[start:end], start); err != nil {
+			return nil, fmt.Errorf("prefill of %d tokens: %w", n, err)
+		}
+		if len(marks) > 0 && end == marks[0] {
+			p.mark(end)
+		}
+		start = end
 	}
 	p.logits = make([]float32, m.Config.Vocab)
 	last := make([]float32, m.Config.Hidden)

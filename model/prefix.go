@@ -68,6 +68,9 @@ type Prefix struct {
 	cache  *kvCache
 	logits []float32 // [vocab] of the last prompt token
 	model  *Model    // that made the prefix; nil in tests
+	prompt []int32   // token ids
+	shared int       // tokens that were taken over from another prefix
+	marks  []mark    // ascending
 }
 
 // prefixLayer is what was recorded of one layer's attention.

@@ -47,29 +47,35 @@ func (m *moments) over() []float64 {
 	return out
 }
 
-// recordMoments adds the chunk's queries and hidden states to a layer's moments.
-// The chunk's rows are taken in order, so that the result does not depend on the
-// number of threads.
+// recordMoments adds the chunk's queries and hidden states to a layer's moments,
+// in order and a segment at a time: the result depends neither on the number of
+// threads nor on where chunks begin.
 func (r *pass) recordMoments(l int) {
-	skip := max(0, MomentsFrom-r.start)
-	rows, c := r.n-skip, r.m.Config
-	if rows <= 0 {
-		return
+	c, layer, segment := r.m.Config, &r.p.layers[l], r.attention.segment
+	parts := func(add func(from, rows int)) {
+		for from := max(0, MomentsFrom-r.start); from < r.n; {
+			to := min((r.start+from)/segment*segment+segment-r.start, r.n)
+			add(from, to-from)
+			from = to
+		}
 	}
-	layer := &r.p.layers[l]
 	if r.bare != nil {
 		if layer.moments == nil {
 			layer.moments = make([]moments, c.Heads)
 		}
 		width := c.Heads * c.HeadDim
 		tensor.Parallel(c.Heads, func(head, _ int) {
-			mean, spread := covariance(r.bare[skip*width+head*c.HeadDim:], width, rows, c.HeadDim)
-			layer.moments[head].merge(rows, mean, spread)
+			parts(func(from, rows int) {
+				mean, spread := covariance(r.bare[from*width+head*c.HeadDim:], width, rows, c.HeadDim)
+				layer.moments[head].merge(rows, mean, spread)
+			})
 		})
 	}
 	if r.hidden != nil {
-		mean, spread := variances(r.hidden[skip*c.Hidden:], rows, c.Hidden)
-		layer.hidden.merge(rows, mean, spread)
+		parts(func(from, rows int) {
+			mean, spread := variances(r.hidden[from*c.Hidden:], rows, c.Hidden)
+			layer.hidden.merge(rows, mean, spread)
+		})
 	}
 }
 
@@ -130,11 +136,10 @@ func (p *Prefix) QueryMoments(layer, head int) (mean, covariance []float64) {
 	if !p.needs.QueryMoments {
 		panic("model: moments of the queries were not recorded")
 	}
-	if p.layers[layer].moments == nil {
-		return nil, nil
+	if moments := p.layers[layer].moments; moments != nil && moments[head].count > 0 {
+		return moments[head].mean, moments[head].over()
 	}
-	m := &p.layers[layer].moments[head]
-	return m.mean, m.over()
+	return nil, nil
 }
 
 // HiddenMoments returns the mean and the variance, [hidden] each, of what enters

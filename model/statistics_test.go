@@ -111,7 +111,7 @@ func TestMomentsThreadsAndChunks(t *testing.T) {
 	one := prefill(t, m, tokens, everyStatistic)
 	tensor.SetThreads(3)
 	three := prefill(t, m, tokens, everyStatistic)
-	chunked, err := m.prefill(context.Background(), tokens, everyStatistic, 7)
+	chunked, err := m.prefill(context.Background(), nil, tokens, everyStatistic, nil, 7)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -171,7 +171,7 @@ func Timings(w io.Writer, all []rows.Row) {
 	}
 	done := map[variant]bool{}
 	var prefill, decode, selecting float64
-	tokens, generated := 0, 0
+	tokens, shared, generated := 0, 0, 0
 	// Rows of one record share its prefill, and its variants decode together: the
 	// record took as long as its slowest variant.
 	slowest := map[record]float64{}
@@ -185,6 +185,7 @@ func Timings(w io.Writer, all []rows.Row) {
 		if _, seen := slowest[k]; !seen {
 			prefill += r.Timing.Prefill
 			tokens += r.PromptTokens
+			shared += r.Timing.Shared
 		}
 		selecting += r.Timing.Select
 		generated += len(r.Tokens)
@@ -195,6 +196,10 @@ func Timings(w io.Writer, all []rows.Row) {
 	}
 	if prefill <= 0 {
 		return
+	}
+	if shared > 0 {
+		fmt.Fprintf(w, "prompts of %d tokens, %.0f %% of them shared with the prompt before\n", tokens, 100*float64(shared)/float64(tokens))
+		tokens -= shared
 	}
 	fmt.Fprintf(w, "prefill %.1f s (%.0f tok/s), selection %.2f s, decode %.1f s", prefill, float64(tokens)/prefill, selecting, decode)
 	if decode > 0 {

@@ -24,7 +24,8 @@ type Config struct {
 	Models []string `yaml:"models"`
 	// ContextLengths are the longest prompts in tokens; each is an axis value.
 	ContextLengths []int `yaml:"context_lengths"`
-	// Protocol is standard or paper.
+	// Protocol is standard or paper, or one of them with settings switched to the
+	// other's value: standard+chat, paper-truncate.
 	Protocol string `yaml:"protocol"`
 	// Tasks are task names or paths of task files.
 	Tasks []string `yaml:"tasks"`
@@ -199,12 +200,13 @@ func (f *configFile) complete() (*Config, *fieldError) {
 		return nil, wrong("models", "name at least one model")
 	case len(c.Tasks) == 0:
 		return nil, wrong("tasks", "name at least one task (refreekv list tasks)")
-	case !slices.Contains(tasks.Protocols, c.Protocol):
-		return nil, wrong("protocol", "%q is neither %s%s", c.Protocol, strings.Join(tasks.Protocols, " nor "), DidYouMean(c.Protocol, tasks.Protocols))
 	case c.Records < 0:
 		return nil, wrong("records", "%d is negative; 0 means all", c.Records)
 	case *c.Fidelity < 0:
 		return nil, wrong("fidelity", "%d is negative; 0 means that it is not measured", *c.Fidelity)
+	}
+	if err := tasks.CheckProtocol(c.Protocol); err != nil {
+		return nil, &fieldError{"protocol", err}
 	}
 	for _, n := range c.ContextLengths {
 		if n < MinContextLength {

@@ -125,9 +125,9 @@ func TestWrongFiles(t *testing.T) {
 		name, text string
 		want       []string
 	}{
-		{"unknown field", with("about", "x") + "protcol: paper\n", []string{"line 13", `no field "protcol"; did you mean "protocol"?`, "context_lengths"}},
+		{"unknown field", with("about", "x") + "protcol: paper\n", []string{"line 14", `no field "protcol"; did you mean "protocol"?`, "context_lengths"}},
 		{"unknown field, none near", with("about", "x") + "temperature: 1\n", []string{`no field "temperature"; fields: name`}},
-		{"a field twice", whole + "name: b\n", []string{"line 13", "name", "already defined"}},
+		{"a field twice", whole + "name: b\n", []string{"line 14", "name", "already defined"}},
 		{"records no number", with("records", "many"), []string{"line 7: records: want a whole number", `"many"`}},
 		{"records a fraction", with("records", "2.5"), []string{"records: want a whole number"}},
 		{"records too large", with("records", "99999999999999999999"), []string{"records: want a whole number"}},

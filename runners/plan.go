@@ -99,7 +99,7 @@ func planTask(ctx context.Context, c *Config, name string, progress hub.Progress
 	if err != nil {
 		return PlannedTask{}, fmt.Errorf("task %s: %w", task.Name, err)
 	}
-	records, err := datasets.Open(ctx, task.Dataset, datasets.Options{Dir: c.Data, Limit: c.Records, Progress: progress})
+	records, err := openRecords(ctx, task, definition, c, progress)
 	if err != nil {
 		return PlannedTask{}, fmt.Errorf("task %s: %w", task.Name, err)
 	}
@@ -107,4 +107,14 @@ func planTask(ctx context.Context, c *Config, name string, progress hub.Progress
 		return PlannedTask{}, fmt.Errorf("task %s: data set %s holds no record", task.Name, task.Dataset)
 	}
 	return PlannedTask{Name: task.Name, Definition: definition, Records: records}, nil
+}
+
+// openRecords reads a task's records: so many as the config and the task ask for,
+// each with what the task needs.
+func openRecords(ctx context.Context, task *tasks.Task, d *tasks.Definition, c *Config, progress hub.Progress) ([]datasets.Record, error) {
+	limit := c.Records
+	if d.Records > 0 && (limit == 0 || d.Records < limit) {
+		limit = d.Records
+	}
+	return datasets.Open(ctx, task.Dataset, datasets.Options{Dir: c.Data, Limit: limit, Progress: progress, Check: d.Check})
 }

@@ -86,6 +86,7 @@ type run struct {
 	byUnit     map[key][]rows.Row // rows of every finished record
 	model      *model.Model       // the one that is open
 	opened     string             // its name in the config
+	base       *model.Prefix      // of the latest record, where the next one takes over from it
 	last       *measured          // the latest record, for the next context length
 	update     Update
 	begin      time.Time
@@ -142,27 +143,53 @@ func (r *run) units(ctx context.Context) error {
 			r.model.Close()
 		}
 	}()
-	for i, u := range missing {
-		if err := ctx.Err(); err != nil {
+	for len(missing) > 0 {
+		group := sameTask(missing)
+		missing = missing[len(group):]
+		if err := r.use(ctx, group[0].Model); err != nil {
 			return err
 		}
-		if err := r.use(ctx, u.Model); err != nil {
+		jobs, err := r.jobs(group)
+		if err != nil {
 			return err
 		}
-		if i == 0 {
+		if r.begin.IsZero() {
 			r.begin = time.Now()
 			r.tell()
 		}
-		group, err := r.unit(ctx, u)
+		if err := r.runJobs(ctx, jobs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sameTask is the units at the front that are of one model and task.
+func sameTask(units []Unit) []Unit {
+	n := 1
+	for n < len(units) && units[n].Model == units[0].Model && units[n].Task == units[0].Task {
+		n++
+	}
+	return units[:n]
+}
+
+// runJobs runs jobs in their order and stores each one's rows.
+func (r *run) runJobs(ctx context.Context, jobs []job) error {
+	defer func() { r.base = nil }()
+	for _, j := range jobs {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		group, err := r.unit(ctx, j)
 		if err != nil {
 			return err
 		}
 		if err := r.store.Append(group); err != nil {
 			return err
 		}
-		r.byUnit[r.key(u)] = group
+		r.byUnit[r.key(j.unit)] = group
 		r.update.Done++
-		r.update.Task = r.plan.Tasks[u.Task].Name
+		r.update.Task = r.plan.Tasks[j.unit.Task].Name
 		r.tell()
 	}
 	return nil
@@ -237,15 +264,10 @@ type measured struct {
 
 // unit runs one record. What is wrong with the data or the config ends the run;
 // what is wrong with this one record is written into its rows.
-func (r *run) unit(ctx context.Context, u Unit) ([]rows.Row, error) {
+func (r *run) unit(ctx context.Context, j job) ([]rows.Row, error) {
+	u, prompt := j.unit, j.prompt
 	task := r.plan.Tasks[u.Task]
 	record := task.Records[u.Record]
-	prompt, err := task.Definition.Prompt(tasks.Model{
-		Tokenizer: r.model.Tokenizer, Family: r.model.Family(), MaxPositions: r.model.Config.MaxPositions,
-	}, record, u.ContextLength)
-	if err != nil {
-		return nil, fmt.Errorf("task %s, record %s: %w", task.Name, record.ID, err)
-	}
 	blank := rows.Row{
 		Model: u.Model, ContextLength: u.ContextLength, Task: task.Name, Protocol: r.plan.Config.Protocol,
 		Record: record.ID, Index: record.Index,
@@ -254,7 +276,7 @@ func (r *run) unit(ctx context.Context, u Unit) ([]rows.Row, error) {
 	if r.last != nil && r.last.task == u.Task && r.last.index == record.Index && slices.Equal(r.last.tokens, prompt.Tokens) {
 		return r.again(blank), nil
 	}
-	group, err := r.measure(ctx, task, record, prompt.Tokens, blank)
+	group, err := r.measure(ctx, task, record, j, blank)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -287,15 +309,20 @@ func (r *run) failed(blank rows.Row, err error) []rows.Row {
 
 // measure prefills a prompt once, lets every variant select from it, decodes
 // them together and scores them.
-func (r *run) measure(ctx context.Context, task PlannedTask, record datasets.Record, tokens []int32, blank rows.Row) ([]rows.Row, error) {
+func (r *run) measure(ctx context.Context, task PlannedTask, record datasets.Record, j job, blank rows.Row) ([]rows.Row, error) {
+	tokens := j.prompt.Tokens
 	var needs model.Needs
 	for _, v := range r.plan.Variants {
 		needs = needs.Union(v.Pruner.Needs())
 	}
 	begin := time.Now()
-	prefix, err := r.model.Prefill(ctx, tokens, needs)
+	prefix, err := r.model.PrefillAfter(ctx, r.base, tokens, needs, j.marks)
 	if err != nil {
 		return nil, err
+	}
+	r.base = nil
+	if len(j.marks) > 0 {
+		r.base = prefix
 	}
 	prefillSeconds := time.Since(begin).Seconds()
 	out := make([]rows.Row, len(r.plan.Variants))
@@ -307,7 +334,7 @@ func (r *run) measure(ctx context.Context, task PlannedTask, record datasets.Rec
 		}
 		out[i] = blank
 		out[i].Variant, out[i].Pruner = v.Label, v.Spec.Name
-		out[i].Timing = rows.Timing{Prefill: prefillSeconds, Select: time.Since(begin).Seconds()}
+		out[i].Timing = rows.Timing{Prefill: prefillSeconds, Shared: prefix.Shared(), Select: time.Since(begin).Seconds()}
 		fillKept(&out[i], variants[i].Keep, prefix)
 	}
 	options := decodeOptions(r.model, task.Definition)
@@ -318,7 +345,7 @@ func (r *run) measure(ctx context.Context, task PlannedTask, record datasets.Rec
 	if err != nil {
 		return nil, err
 	}
-	r.update.Tokens += len(tokens)
+	r.update.Tokens += len(tokens) - prefix.Shared()
 	for i, g := range generations {
 		r.update.Tokens += len(g.Tokens)
 		out[i].Tokens, out[i].Stop, out[i].Timing.Decode = g.Tokens, g.Stop, g.Seconds

@@ -57,6 +57,20 @@ func (p *Packed) SetRow(j int, row []float32) {
 	}
 }
 
+// CopyRows sets the first n rows to those of a matrix with as many columns.
+func (p *Packed) CopyRows(from *Packed, n int) {
+	if n > p.N || n > from.N || p.K != from.K {
+		panic(fmt.Sprintf("tensor: %d rows of [%d][%d] into [%d][%d]", n, from.N, from.K, p.N, p.K))
+	}
+	whole := n / Panel
+	copy(p.data[:whole*Panel*p.K], from.data)
+	row := make([]float32, p.K)
+	for j := whole * Panel; j < n; j++ {
+		from.Row(j, row)
+		p.SetRow(j, row)
+	}
+}
+
 // Row copies row j, K values, into dst.
 func (p *Packed) Row(j int, dst []float32) {
 	panel := p.data[j/Panel*Panel*p.K:]

@@ -53,6 +53,9 @@ type Fidelity struct {
 // until this variant stopped.
 type Timing struct {
 	Prefill float64 `json:"prefill_seconds"`
-	Select  float64 `json:"select_seconds"`
-	Decode  float64 `json:"decode_seconds"`
+	// Shared is how many of the prompt's tokens needed no prefill, since the record
+	// that was run before begins with them too.
+	Shared int     `json:"shared_tokens"`
+	Select float64 `json:"select_seconds"`
+	Decode float64 `json:"decode_seconds"`
 }
