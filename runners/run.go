@@ -25,6 +25,7 @@ import (
 type Options struct {
 	Dir      string       // the run's folder
 	Shard    Shard        // which part of the work
+	Memory   int64        // bytes that weights and the record at hand may take; 0: no bound
 	Fetch    hub.Progress // told about downloads; may be nil
 	Progress func(Update) // told after every record; may be nil
 	Notice   func(string) // told in a line what a person should know; may be nil
@@ -315,6 +316,9 @@ func (r *run) measure(ctx context.Context, task PlannedTask, record datasets.Rec
 	for _, v := range r.plan.Variants {
 		needs = needs.Union(v.Pruner.Needs())
 	}
+	if err := r.makeRoom(tokens, needs, task.Definition.MaxNewTokens); err != nil {
+		return nil, err
+	}
 	begin := time.Now()
 	prefix, err := r.model.PrefillAfter(ctx, r.base, tokens, needs, j.marks)
 	if err != nil {
@@ -361,6 +365,26 @@ func (r *run) measure(ctx context.Context, task PlannedTask, record datasets.Rec
 		}
 	}
 	return out, nil
+}
+
+// makeRoom holds a record to the memory that the run may take: it gives up what
+// the record before left to be taken over, and refuses the record if that is not
+// enough.
+func (r *run) makeRoom(tokens []int32, needs model.Needs, newTokens int) error {
+	if r.o.Memory == 0 {
+		return nil
+	}
+	weights := r.model.WeightBytes()
+	record := r.model.Config.RecordBytes(len(tokens), needs, len(r.plan.Variants), newTokens)
+	if r.base != nil && weights+record+r.base.KVBytes() > r.o.Memory {
+		r.base = nil
+	}
+	if weights+record <= r.o.Memory {
+		return nil
+	}
+	const mb = 1e6
+	return fmt.Errorf("a prompt of %d tokens needs %.0f MB beside the model's %.0f MB, more than the %.0f MB allowed (--memory); allow more, use a smaller context length or fewer variants",
+		len(tokens), float64(record)/mb, float64(weights)/mb, float64(r.o.Memory)/mb)
 }
 
 // fidelity says what variants are compared on: the full cache's continuation and

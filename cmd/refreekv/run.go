@@ -20,7 +20,7 @@ import (
 
 func newRun() *cobra.Command {
 	var o runners.Overrides
-	var out, shard string
+	var out, shard, memory string
 	cmd := &cobra.Command{
 		Use:   "run CONFIG",
 		Short: "Run (or resume) an experiment and write its tables and plots",
@@ -38,6 +38,10 @@ summary.md, .tex, .csv, .json and figures/.`,
 			if err != nil {
 				return usageError{err}
 			}
+			bytes, err := parseMemory(memory)
+			if err != nil {
+				return usageError{err}
+			}
 			if cmd.Flags().Changed("limit") && o.Limit < 1 {
 				return usageError{fmt.Errorf("--limit %d: want at least 1 record of each task", o.Limit)}
 			}
@@ -52,7 +56,7 @@ summary.md, .tex, .csv, .json and figures/.`,
 			if part.Count > 1 {
 				dir = filepath.Join(dir, fmt.Sprintf("shard-%d-of-%d", part.Index+1, part.Count))
 			}
-			return runExperiment(cmd, config, dir, part)
+			return runExperiment(cmd, config, dir, part, bytes)
 		},
 	}
 	f := cmd.Flags()
@@ -64,7 +68,29 @@ summary.md, .tex, .csv, .json and figures/.`,
 	f.StringVar(&o.Data, "data", "", "folder with data sets, looked in first (default: the config's, else $REFREEKV_DATA)")
 	f.StringArrayVar(&o.Set, "set", nil, "set a field of the config, e.g. --set protocol=paper or --set \"context_lengths=[2048, 4096]\"")
 	f.StringVar(&shard, "shard", "", "run part i of n of the work, e.g. 2/8, into its own folder; merge with refreekv report")
+	f.StringVar(&memory, "memory", "", "memory that weights and the record at hand may take, e.g. 8GB; a record that needs more fails alone (default 80 % of the machine's)")
 	return cmd
+}
+
+// parseMemory reads a size in bytes, kB, MB or GB; the default is a share of the
+// machine's memory, where that is known.
+func parseMemory(s string) (int64, error) {
+	if s == "" {
+		return totalMemory() / 5 * 4, nil
+	}
+	unit := 1.0
+	number := strings.TrimSpace(s)
+	for suffix, size := range map[string]float64{"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12} {
+		if rest, ok := strings.CutSuffix(strings.ToLower(number), suffix); ok {
+			number, unit = strings.TrimSpace(rest), size
+			break
+		}
+	}
+	x, err := strconv.ParseFloat(number, 64)
+	if err != nil || !(x*unit >= 1) || x*unit > 1e18 {
+		return 0, fmt.Errorf("--memory %q: want a size such as 500MB or 8GB", s)
+	}
+	return int64(x * unit), nil
 }
 
 // parseShard reads "i/n", i from 1.
@@ -81,11 +107,11 @@ func parseShard(s string) (runners.Shard, error) {
 	return runners.Shard{Index: index - 1, Count: count}, nil
 }
 
-func runExperiment(cmd *cobra.Command, config *runners.Config, dir string, part runners.Shard) error {
+func runExperiment(cmd *cobra.Command, config *runners.Config, dir string, part runners.Shard, memory int64) error {
 	stderr := cmd.ErrOrStderr()
 	begin := time.Now()
 	result, err := runners.Run(cmd.Context(), config, runners.Options{
-		Dir: dir, Shard: part, Fetch: downloadProgress(stderr), Progress: runProgress(stderr),
+		Dir: dir, Shard: part, Memory: memory, Fetch: downloadProgress(stderr), Progress: runProgress(stderr),
 		Notice: func(text string) { fmt.Fprintln(stderr, text) },
 	})
 	if errors.Is(err, context.Canceled) {
