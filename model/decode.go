@@ -117,6 +117,7 @@ type stream struct {
 	tailLen    int
 	density    float64
 	cache      *livingCache // of a variant that evicts or has positions of its own, else nil
+	own        *ownCache    // of a variant that shares nothing, in place of the above
 	variant    Variant
 	likeness   likeness
 	generation Generation
@@ -160,6 +161,14 @@ func newDecoder(m *Model, p *Prefix, variants []Variant, opt DecodeOptions) *dec
 		d.full = d.streams[d.of[len(variants)-1]]
 		d.most = max(d.most, forcedTokens)
 	}
+	d.allocate(room)
+	return d
+}
+
+// allocate makes room for feeding d.most tokens at once to streams of room new
+// tokens each; the attention of streams that share nothing needs none.
+func (d *decoder) allocate(room int) {
+	m, p := d.m, d.p
 	c, n := m.Config, d.most
 	d.x = make([]float32, n*c.Hidden)
 	d.norm = make([]float32, n*c.Hidden)
@@ -181,7 +190,6 @@ func newDecoder(m *Model, p *Prefix, variants []Variant, opt DecodeOptions) *dec
 		}
 		d.wanted[i] = make([]uint64, panelWords(p.Len()))
 	}
-	return d
 }
 
 // row is what was predicted after the i-th of the tokens fed last: [vocab].

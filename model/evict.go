@@ -9,8 +9,18 @@ import (
 // A Step is a token that was fed while decoding, as an evictor sees it: its
 // attention over the cache, from which entries may now be dropped.
 type Step struct {
-	s *stream
-	n int // positions so far
+	cache evictable
+	n     int // positions so far
+}
+
+// An evictable cache is one that a step can drop entries from.
+type evictable interface {
+	row(layer, head int) []float32
+	layers() int
+	listsOf(layer int) int
+	held(layer, list int) int
+	holds(layer, list, pos int) bool
+	drop(layer, list, pos int)
 }
 
 // Len is the number of positions so far, evicted ones included; the newest token
@@ -20,33 +30,35 @@ func (s *Step) Len() int { return s.n }
 // Attention is the attention row of the newest token in a layer and query head:
 // [Len()] softmax weights, zero at evicted entries. It holds until the next
 // step.
-func (s *Step) Attention(layer, head int) []float32 {
-	return s.s.cache.rows[layer][head][:s.n]
-}
+func (s *Step) Attention(layer, head int) []float32 { return s.cache.row(layer, head)[:s.n] }
 
 // Layers is the number of layers.
-func (s *Step) Layers() int { return len(s.s.cache.lists) }
+func (s *Step) Layers() int { return s.cache.layers() }
 
 // Lists is how many lists of entries a layer has: that of the Keep it began
 // with.
-func (s *Step) Lists(layer int) int { return len(s.s.cache.lists[layer]) }
+func (s *Step) Lists(layer int) int { return s.cache.listsOf(layer) }
 
 // Held is the number of entries that a list holds.
-func (s *Step) Held(layer, list int) int {
-	// Every token that is fed enters every list.
-	c := s.s.cache
-	return c.lists[layer][list].held + s.s.tailLen
-}
+func (s *Step) Held(layer, list int) int { return s.cache.held(layer, list) }
 
 // Holds tells whether a list holds a position.
-func (s *Step) Holds(layer, list, pos int) bool {
-	return s.s.cache.lists[layer][list].mask.has(pos)
-}
+func (s *Step) Holds(layer, list, pos int) bool { return s.cache.holds(layer, list, pos) }
 
 // Drop evicts a position from a list for good. A position that is not held is
 // left alone.
-func (s *Step) Drop(layer, list, pos int) {
-	c := s.s.cache
+func (s *Step) Drop(layer, list, pos int) { s.cache.drop(layer, list, pos) }
+
+func (c *livingCache) row(layer, head int) []float32 { return c.rows[layer][head] }
+func (c *livingCache) layers() int                   { return len(c.lists) }
+func (c *livingCache) listsOf(layer int) int         { return len(c.lists[layer]) }
+
+// held: every token that is fed enters every list.
+func (c *livingCache) held(layer, list int) int { return c.lists[layer][list].held + c.s.tailLen }
+
+func (c *livingCache) holds(layer, list, pos int) bool { return c.lists[layer][list].mask.has(pos) }
+
+func (c *livingCache) drop(layer, list, pos int) {
 	entry := &c.lists[layer][list]
 	if !entry.mask.has(pos) {
 		return
@@ -55,17 +67,17 @@ func (s *Step) Drop(layer, list, pos int) {
 	entry.held--
 	entry.moved = true
 	if pos < c.p.tokens {
-		c.dropPanel(s.s, layer, pos/tensor.Panel)
+		c.dropPanel(layer, pos/tensor.Panel)
 	}
 }
 
 // dropPanel takes a panel of prefix keys of which no head holds anything off
 // the list of those that are read.
-func (c *livingCache) dropPanel(s *stream, layer, panel int) {
+func (c *livingCache) dropPanel(layer, panel int) {
 	group := c.p.shape.Group()
-	for kv, words := range s.panels[layer] {
+	for kv, words := range c.s.panels[layer] {
 		read := false
-		for _, mask := range s.kept[layer][kv*group : (kv+1)*group] {
+		for _, mask := range c.s.kept[layer][kv*group : (kv+1)*group] {
 			for pos := panel * tensor.Panel; pos < min((panel+1)*tensor.Panel, c.p.tokens); pos++ {
 				read = read || mask.has(pos)
 			}
@@ -80,6 +92,7 @@ func (c *livingCache) dropPanel(s *stream, layer, panel int) {
 // decodes or positions are counted inside the cache. A nil one does nothing.
 type livingCache struct {
 	p      *Prefix
+	s      *stream
 	evict  func(*Step) error
 	rebase bool
 	lists  [][]liveList  // [layers][lists of the Keep]
@@ -100,7 +113,7 @@ type liveList struct {
 
 func newLivingCache(v Variant, s *stream, p *Prefix, room int) *livingCache {
 	c := &livingCache{
-		p: p, rebase: v.Rebase,
+		p: p, s: s, rebase: v.Rebase,
 		lists: make([][]liveList, len(v.Keep)), listOf: make([][]int, len(v.Keep)),
 	}
 	for l, layer := range v.Keep {
@@ -243,8 +256,15 @@ func (m headMask) has(pos int) bool { return m == nil || m[pos/16]>>(pos%16)&1 =
 func (d *decoder) evict(active []*stream) error {
 	errs := make([]error, len(active))
 	tensor.Parallel(len(active), func(i, _ int) {
-		if c := active[i].cache; c != nil && c.evict != nil {
-			errs[i] = c.evict(&Step{active[i], d.p.Len() + active[i].tailLen})
+		s := active[i]
+		step := Step{n: d.p.Len() + s.tailLen}
+		switch {
+		case s.own != nil && s.own.evict != nil:
+			step.cache = s.own
+			errs[i] = s.own.evict(&step)
+		case s.cache != nil && s.cache.evict != nil:
+			step.cache = s.cache
+			errs[i] = s.cache.evict(&step)
 		}
 	})
 	for _, err := range errs {

@@ -32,8 +32,10 @@ func (d *decoder) feed(queries []query) {
 	for i, q := range queries {
 		d.m.embedToken(d.x[i*c.Hidden:(i+1)*c.Hidden], q.token)
 		q.s.tailLen = q.entry + 1
-		q.s.growTail()
-		q.s.cache.turn(d, q.s)
+		if q.s.own == nil {
+			q.s.growTail()
+			q.s.cache.turn(d, q.s)
+		}
 	}
 	turns := make([][]turn, len(d.m.ropes))
 	for i := range turns {
@@ -50,9 +52,18 @@ func (d *decoder) feed(queries []query) {
 				at = turns[layer.Rope][i]
 			}
 			d.m.biasAndNorm(l, d.qkv[i*width:(i+1)*width])
-			d.m.rotateAndStore(q.s.tail, l, q.entry, d.qkv[i*width:(i+1)*width], at.cos, at.sin)
+			keys, values := d.m.rotate(d.qkv[i*width:(i+1)*width], at.cos, at.sin)
+			if q.s.own != nil {
+				q.s.own.store(l, d.p.Len()+q.entry, keys, values)
+			} else {
+				q.s.tail.store(l, q.entry, keys, values)
+			}
 		}
-		d.attend(l, queries)
+		if queries[0].s.own != nil {
+			queries[0].s.own.attend(d, l)
+		} else {
+			d.attend(l, queries)
+		}
 		mulPanels(layer.out, d.norm, d.attn, rows)
 		d.m.addToResidual(d.x[:rows*c.Hidden], d.norm, layer.outBias, layer.attnPost)
 		d.normRows(rows, layer.ffnNorm)

@@ -223,7 +223,8 @@ func (r *pass) attentionInput(l, from, to int, s *rowScratch) {
 		if r.bare != nil {
 			copy(r.bare[(from+i)*queries:(from+i+1)*queries], qkv)
 		}
-		r.m.rotateAndStore(r.p.cache, l, pos, qkv, cos, sin)
+		keys, values := r.m.rotate(qkv, cos, sin)
+		r.p.cache.store(l, pos, keys, values)
 		copy(r.q[(from+i)*queries:(from+i+1)*queries], qkv)
 		if r.p.needs.Queries {
 			copy(r.p.layers[l].queries[pos*queries:(pos+1)*queries], qkv)
@@ -262,19 +263,19 @@ func (m *Model) biasAndNorm(l int, qkv []float32) {
 	}
 }
 
-// rotateAndStore rotates one token's queries and keys, unless cos is nil, writes
-// keys and values to an entry of the cache, and scales the queries by log2(e)
-// too, so that softmax can use powers of two.
-func (m *Model) rotateAndStore(cache *kvCache, l, entry int, qkv, cos, sin []float32) {
+// rotate rotates one token's queries and keys, unless cos is nil, and scales the
+// queries by log2(e) too, so that softmax can use powers of two. It returns the
+// keys and the values of all KV heads: [kvHeads·headDim] each.
+func (m *Model) rotate(qkv, cos, sin []float32) (keys, values []float32) {
 	c := m.Config
-	d, queries, keys := c.HeadDim, c.Heads*c.HeadDim, (c.Heads+c.KVHeads)*c.HeadDim
+	d, toKeys, toValues := c.HeadDim, c.Heads*c.HeadDim, (c.Heads+c.KVHeads)*c.HeadDim
 	if cos != nil {
-		for at := 0; at < keys; at += d {
+		for at := 0; at < toValues; at += d {
 			rotate(qkv[at:at+d], cos, sin)
 		}
 	}
-	cache.store(l, entry, qkv[queries:keys], qkv[keys:])
-	tensor.Scale(qkv[:queries], float32(math.Log2E*c.QueryScale))
+	tensor.Scale(qkv[:toKeys], float32(math.Log2E*c.QueryScale))
+	return qkv[toKeys:toValues], qkv[toValues : toValues+c.KVHeads*d]
 }
 
 // attentionOutput adds the output product of the attention to the residual.
