@@ -181,7 +181,7 @@ func (c *livingCache) turn(d *decoder, s *stream) {
 		}
 		rope := d.m.ropes[d.m.layers[l].Rope].rope
 		rope.Scale = 1 // the stored keys are scaled already
-		frequencies := rope.frequencies(c.p.tokens + s.tailLen)
+		frequencies := rope.frequencies(c.p.tokens)
 		for i := range c.lists[l] {
 			if list := &c.lists[l][i]; list.moved {
 				c.turnList(list, s, l, i, rope, frequencies)

@@ -70,6 +70,7 @@ func (m *Model) DecodeAlone(ctx context.Context, a *Alone, opt DecodeOptions) (G
 type ownCache struct {
 	m      *Model
 	shape  Shape
+	tokens int // of the prompt
 	rebase bool
 	evict  func(*Step) error
 	units  [][]unit      // [layers][units]
@@ -90,7 +91,7 @@ type unit struct {
 
 func newOwnCache(m *Model, p *Prefix, v Variant) *ownCache {
 	s := p.shape
-	c := &ownCache{m: m, shape: s, rebase: v.Rebase, units: make([][]unit, s.Layers), count: make([]int, s.Layers)}
+	c := &ownCache{m: m, shape: s, tokens: p.tokens, rebase: v.Rebase, units: make([][]unit, s.Layers), count: make([]int, s.Layers)}
 	if v.Evict != nil {
 		c.evict = v.Evict()
 		c.rows = make([][][]float32, s.Layers)
@@ -114,7 +115,7 @@ func newOwnCache(m *Model, p *Prefix, v Variant) *ownCache {
 				if v.Rebase {
 					// Every evicted position behind it brings it nearer.
 					behind := p.tokens - int(pos) - (len(u.at) - i)
-					c.shift(l, key, behind, p.tokens)
+					c.shift(l, key, behind)
 				}
 				u.keys.SetRow(i, key)
 				at := int(pos) * s.HeadDim
@@ -129,15 +130,15 @@ func newOwnCache(m *Model, p *Prefix, v Variant) *ownCache {
 	return c
 }
 
-// shift turns a key on by some positions of a sequence of n tokens.
-func (c *ownCache) shift(layer int, key []float32, by, n int) {
+// shift turns a key on by some positions.
+func (c *ownCache) shift(layer int, key []float32, by int) {
 	index := c.m.layers[layer].Rope
 	if index < 0 || by == 0 {
 		return
 	}
 	rope := c.m.ropes[index].rope
 	rope.Scale = 1 // the stored keys are scaled already
-	cos, sin := rope.angles(nil, nil, rope.frequencies(n), by)
+	cos, sin := rope.angles(nil, nil, rope.frequencies(c.tokens), by)
 	rotate(key, cos, sin)
 }
 
@@ -248,7 +249,7 @@ func (c *ownCache) drop(layer, list, pos int) {
 			for entry, other := range u.at {
 				if int(other) < pos {
 					u.keys.Row(entry, key)
-					c.shift(layer, key, 1, len(u.where))
+					c.shift(layer, key, 1)
 					u.keys.SetRow(entry, key)
 				}
 			}
