@@ -8,7 +8,7 @@ import (
 
 // Config describes a transformer: its sizes and the constants of its layers.
 type Config struct {
-	Architecture string // model_type, or general.architecture of a GGUF file
+	Architecture string // model_type (of text_config, if there is one), or general.architecture of a GGUF file
 	Shape
 	Hidden       int           // width of the residual stream
 	FFN          int           // width of the gated feed-forward layer
@@ -26,6 +26,7 @@ type Config struct {
 
 	arch       architecture
 	tiedUnsaid bool // the config does not say whether logits use the token embedding
+	multimodal bool // this is the text part of a multimodal model
 }
 
 // LayerConfig is what differs from layer to layer.

@@ -245,7 +245,9 @@ func (m *ggufMeta) ropes(c *Config, f *weights.File) error {
 			return err
 		}
 		values := make([]float32, t.Cols())
-		t.Read(values, 0, 1)
+		if err := t.Read(values, 0, 1); err != nil {
+			return err
+		}
 		for _, v := range values {
 			*divisors.to = append(*divisors.to, float64(v))
 		}

@@ -4,8 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
-	"os"
+	"slices"
+	"strings"
+
+	"refreekv/model/weights"
 )
 
 // hfConfig is the part of a Hugging Face config.json that the transformer needs.
@@ -67,7 +71,7 @@ type hfRope struct {
 
 // readConfig reads a Hugging Face config.json.
 func readConfig(path string) (Config, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := weights.ReadSmall(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("reading the model's config: %w", err)
 	}
@@ -82,19 +86,49 @@ var hfFields = fieldNames{"num_hidden_layers", "num_attention_heads", "num_key_v
 	"hidden_size", "intermediate_size", "vocab_size", "max_position_embeddings", "rms_norm_eps"}
 
 func parseConfig(raw []byte) (Config, error) {
-	var named struct {
-		ModelType string `json:"model_type"`
+	var whole struct {
+		ModelType    string          `json:"model_type"`
+		Text         json.RawMessage `json:"text_config"`
+		Quantization json.RawMessage `json:"quantization_config"`
 	}
-	if err := json.Unmarshal(raw, &named); err != nil {
+	if err := json.Unmarshal(raw, &whole); err != nil {
 		return Config{}, err
 	}
-	a, err := findArchitecture("model_type", named.ModelType, func(a architecture) string { return a.hf })
+	text, multimodal := textParts[whole.ModelType]
+	if !multimodal {
+		a, err := findArchitecture("model_type", whole.ModelType, func(a architecture) string { return a.hf })
+		if err != nil {
+			return Config{}, fmt.Errorf("%w, and the text part of %s", err, strings.Join(slices.Sorted(maps.Keys(textParts)), ", "))
+		}
+		return parseText(raw, a, nil)
+	}
+	if whole.Text == nil {
+		return Config{}, fmt.Errorf("text_config is missing, which describes the text part of a %s", whole.ModelType)
+	}
+	a, err := findArchitecture("model_type", text, func(a architecture) string { return a.hf })
 	if err != nil {
 		return Config{}, err
 	}
-	h := hfDefaults(named.ModelType)
+	c, err := parseText(whole.Text, a, whole.Quantization)
+	if err != nil {
+		return Config{}, fmt.Errorf("text_config: %w", err)
+	}
+	// Releases of transformers differ in which tie_word_embeddings counts, the
+	// inner or the outer one; tied models are stored without a head by all.
+	c.multimodal, c.tiedUnsaid = true, true
+	return c, nil
+}
+
+// parseText reads the config of a language model, which may be a part of a
+// multimodal model's: then quantization stands outside of it.
+func parseText(raw []byte, a architecture, quantization json.RawMessage) (Config, error) {
+	h := hfDefaults(a.hf)
+	h.ModelType, h.Quantization = a.hf, quantization
 	if err := json.Unmarshal(raw, &h); err != nil {
 		return Config{}, err
+	}
+	if h.ModelType != a.hf {
+		return Config{}, fmt.Errorf("model_type %q is not supported here; supported: %s", h.ModelType, a.hf)
 	}
 	if h.WindowPattern > 0 && a.window == windowAllBut {
 		a.every = h.WindowPattern
@@ -111,7 +145,7 @@ func parseConfig(raw []byte) (Config, error) {
 	if h.RMSEps != nil {
 		c.RMSEps = *h.RMSEps
 	}
-	if h.QueryScalar > 0 {
+	if h.QueryScalar != 0 {
 		c.QueryScale = 1 / math.Sqrt(h.QueryScalar)
 	}
 	if h.ScoreCap != nil {
@@ -120,6 +154,7 @@ func parseConfig(raw []byte) (Config, error) {
 	if h.LogitCap != nil {
 		c.LogitCap = *h.LogitCap
 	}
+	var err error
 	if c.Activation, err = h.activation(); err != nil {
 		return Config{}, err
 	}
@@ -158,6 +193,7 @@ func hfDefaults(modelType string) hfConfig {
 		h.SlidingWindow, h.ScoreCap, h.LogitCap = &window, number(50), number(30)
 	case "gemma3_text":
 		h.KVHeads, h.HeadDim, h.HiddenAct2, h.QueryScalar = 4, 256, "gelu_pytorch_tanh", 256
+		h.Heads, h.Vocab, h.MaxPositions = 8, 262208, 131072 // the 4 B model's file leaves them out
 		h.SlidingWindow, h.RopeTheta, h.RopeLocal = &window, number(1e6), number(1e4)
 	}
 	return h

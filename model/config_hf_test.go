@@ -148,6 +148,11 @@ func TestConfigRefused(t *testing.T) {
 		{"num_key_value_heads", `3`, "3 KV heads"},
 		{"head_dim", `15`, "head_dim"},
 		{"rms_norm_eps", `-1`, "rms_norm_eps"},
+		{"query_pre_attn_scalar", `-4`, "query scale NaN"},
+		{"partial_rotary_factor", `1e300`, "rotary"},
+		{"partial_rotary_factor", `-1`, "rotary"},
+		{"attn_logit_softcapping", `-1`, "attention soft cap"},
+		{"final_logit_softcapping", `-1e300`, "logit soft cap"},
 		{"rope_parameters", `{"full_attention": 7}`, "rope_parameters.full_attention"},
 		{"rope_parameters", `{"full_attention": {"rope_type": "spiral"}}`, `"spiral"`},
 		{"rope_parameters", `{"full_attention": {"rope_type": "linear"}}`, `"linear"`},
@@ -178,31 +183,78 @@ func TestConfigRefused(t *testing.T) {
 	}
 }
 
-func FuzzParseConfig(f *testing.F) {
-	for _, name := range []string{"llama-dynamic", "llama-yarn", "smollm3-window", "phi3-longrope", "gemma2", "gemma3"} {
-		raw, err := os.ReadFile("testdata/families/" + name + ".config.json")
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(raw)
+// Configs of well-known models that are not supported, as far as it matters:
+// each is refused for what it is, with what is supported.
+func TestOtherModelsRefused(t *testing.T) {
+	const sizes = `"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 64, "intermediate_size": 8, "vocab_size": 300, "max_position_embeddings": 99`
+	quantised := func(modelType, method string) string {
+		return `{"model_type": "` + modelType + `", ` + sizes + `, "quantization_config": ` + method + `}`
 	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		c, err := parseConfig(raw)
-		if err != nil || c.Layers > 1000 || c.HeadDim > 1000 {
-			return
+	const supported = "supported: llama, mistral, qwen2, qwen3, smollm3, phi3, gemma2, gemma3_text, and the text part of gemma3, mistral3"
+	const remedy = "use the unquantised model or a .gguf file"
+	for name, c := range map[string]struct{ config, what, instead string }{
+		"Mixtral-8x7B":     {`{"model_type": "mixtral", "num_local_experts": 8, "num_experts_per_tok": 2, ` + sizes + `}`, `model_type "mixtral"`, supported},
+		"DeepSeek-V3":      {`{"model_type": "deepseek_v3", "q_lora_rank": 1536, "quantization_config": {"quant_method": "fp8"}, ` + sizes + `}`, `model_type "deepseek_v3"`, supported},
+		"Falcon-7B":        {`{"model_type": "falcon", "multi_query": true, "alibi": false, "parallel_attn": true}`, `model_type "falcon"`, supported},
+		"Pythia":           {`{"model_type": "gpt_neox", "rotary_pct": 0.25, "rotary_emb_base": 10000, "use_parallel_residual": true}`, `model_type "gpt_neox"`, supported},
+		"Mamba":            {`{"model_type": "mamba", "state_size": 16, "conv_kernel": 4}`, `model_type "mamba"`, supported},
+		"Qwen1.5-MoE":      {`{"model_type": "qwen2_moe", "num_experts": 60, ` + sizes + `}`, `model_type "qwen2_moe"`, supported},
+		"Qwen3-30B-A3B":    {`{"model_type": "qwen3_moe", "num_experts": 128, ` + sizes + `}`, `model_type "qwen3_moe"`, supported},
+		"Qwen2.5-VL":       {`{"model_type": "qwen2_5_vl", "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]}, ` + sizes + `}`, `model_type "qwen2_5_vl"`, supported},
+		"Llama 4":          {`{"model_type": "llama4", "text_config": {"model_type": "llama4_text", ` + sizes + `}, "vision_config": {}}`, `model_type "llama4"`, supported},
+		"Llama 3.2 Vision": {`{"model_type": "mllama", "text_config": {"model_type": "mllama_text_model"}}`, `model_type "mllama"`, supported},
+		"Gemma":            {`{"model_type": "gemma", "hidden_act": "gelu_pytorch_tanh", ` + sizes + `}`, `model_type "gemma"`, supported},
+		"Gemma 3n":         {`{"model_type": "gemma3n", "text_config": {"model_type": "gemma3n_text"}}`, `model_type "gemma3n"`, supported},
+		"Phi-2":            {`{"model_type": "phi", "partial_rotary_factor": 0.4, "qk_layernorm": false, ` + sizes + `}`, `model_type "phi"`, supported},
+		"Phi-3.5-MoE":      {`{"model_type": "phimoe", ` + sizes + `}`, `model_type "phimoe"`, supported},
+		"GPT-J":            {`{"model_type": "gptj", "n_embd": 4096, "n_layer": 28, "n_head": 16, "rotary_dim": 64}`, `model_type "gptj"`, supported},
+		"GPT-2":            {`{"model_type": "gpt2", "n_ctx": 1024, "n_embd": 768}`, `model_type "gpt2"`, supported},
+		"OPT":              {`{"model_type": "opt", "word_embed_proj_dim": 512, "do_layer_norm_before": true}`, `model_type "opt"`, supported},
+		"BLOOM":            {`{"model_type": "bloom", "n_layer": 24, "n_head": 16}`, `model_type "bloom"`, supported},
+		"Command R":        {`{"model_type": "cohere", "logit_scale": 0.0625, ` + sizes + `}`, `model_type "cohere"`, supported},
+		"gpt-oss":          {`{"model_type": "gpt_oss", "num_local_experts": 32, "quantization_config": {"quant_method": "mxfp4"}}`, `model_type "gpt_oss"`, supported},
+		"ChatGLM":          {`{"architectures": ["ChatGLMModel"], "model_type": "chatglm", "num_layers": 28}`, `model_type "chatglm"`, supported},
+		"without a type":   {`{"architectures": ["LlamaForCausalLM"], ` + sizes + `}`, `model_type ""`, supported},
+
+		"GPTQ":               {quantised("llama", `{"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": true}`), `quant_method "gptq"`, remedy},
+		"AWQ":                {quantised("qwen2", `{"quant_method": "awq", "bits": 4, "version": "gemm", "zero_point": true}`), `quant_method "awq"`, remedy},
+		"FP8":                {quantised("mistral", `{"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [128, 128]}`), `quant_method "fp8"`, remedy},
+		"compressed tensors": {quantised("llama", `{"quant_method": "compressed-tensors", "format": "float-quantized", "config_groups": {}}`), `quant_method "compressed-tensors"`, remedy},
+		"bitsandbytes":       {quantised("llama", `{"quant_method": "bitsandbytes", "load_in_4bit": true}`), `quant_method "bitsandbytes"`, remedy},
+		"quantised inside":   {`{"model_type": "gemma3", "text_config": ` + quantised("gemma3_text", `{"quant_method": "gptq"}`) + `}`, `text_config: quantization_config with quant_method "gptq"`, remedy},
+		"linear attention":   {`{"model_type": "qwen3", "layer_types": ["linear_attention", "full_attention"], ` + sizes + `}`, `layer_types: "linear_attention"`, "supported: full_attention, sliding_attention"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := parseConfig([]byte(c.config))
+			oneLine(t, err, c.what+" is not supported", c.instead)
+		})
+	}
+}
+
+// The configs of real models that leave fields to transformers' defaults.
+func TestSparseConfigs(t *testing.T) {
+	// Gemma 3 4B: 34 layers, every sixth of them global.
+	got, err := parseConfig([]byte(`{"architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3", "mm_tokens_per_image": 256,
+		"text_config": {"hidden_size": 2560, "intermediate_size": 10240, "model_type": "gemma3_text", "num_hidden_layers": 34,
+		"rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024}, "vision_config": {"hidden_size": 1152}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Architecture: "gemma3_text", Shape: Shape{Layers: 34, Heads: 8, KVHeads: 4, HeadDim: 256},
+		Hidden: 2560, FFN: 10240, Vocab: 262208, MaxPositions: 131072, RMSEps: 1e-6,
+		Activation: activationGELUTanh, EmbedScale: float32(math.Sqrt(2560)), QueryScale: 1.0 / 16,
+		Ropes: []Rope{{Kind: RopeLinear, Theta: 1e6, Dim: 256, Factor: 8, Trained: 131072, BetaFast: 32, BetaSlow: 1, Truncate: true},
+			{Kind: RopeDefault, Theta: 1e4, Dim: 256}},
+	}
+	for l := range want.Layers {
+		part := LayerConfig{Window: 1024, Rope: 1}
+		if l%6 == 5 {
+			part = LayerConfig{}
 		}
-		// What is let through must be usable.
-		for _, layer := range c.LayerParts {
-			if layer.Window < 0 || layer.Rope >= len(c.Ropes) {
-				t.Fatalf("layer %+v with %d rotary embeddings", layer, len(c.Ropes))
-			}
-		}
-		for _, rope := range c.Ropes {
-			for _, n := range []int{1, 100, c.MaxPositions} {
-				if got := rope.frequencies(n); len(got) != rope.Dim/2 {
-					t.Fatalf("%d frequencies, want %d", len(got), rope.Dim/2)
-				}
-			}
-		}
-	})
+		want.LayerParts = append(want.LayerParts, part)
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
+		t.Errorf("config (-want +got):\n%s", diff)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -28,7 +29,13 @@ func (c changes) apply(base map[string]any) map[string]any {
 
 func tinyConfig(t *testing.T) map[string]any {
 	t.Helper()
-	raw, err := os.ReadFile("testdata/tiny-s/config.json")
+	return readObject(t, "testdata/tiny-s/config.json")
+}
+
+// readObject reads a JSON object.
+func readObject(t *testing.T, path string) map[string]any {
+	t.Helper()
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +148,10 @@ func TestReadConfigRefused(t *testing.T) {
 			oneLine(t, err, append(c.want, path)...)
 		})
 	}
-	for name, content := range map[string]string{"empty": "", "cut": `{"model_type": "llama"`, "list": "[]", "text": "llama"} {
+	for name, content := range map[string]string{
+		"empty": "", "cut": `{"model_type": "llama"`, "list": "[]", "text": "llama", "null": "null", "NaN": `{"model_type": "llama", "rms_norm_eps": NaN}`,
+		"infinity": `{"model_type": "llama", "rope_theta": Infinity}`, "deep": `{"model_type": "llama", "x": ` + strings.Repeat("[", 20000), "mark": "\ufeff{}",
+	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "config.json")
 			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -151,23 +161,54 @@ func TestReadConfigRefused(t *testing.T) {
 			oneLine(t, err, path)
 		})
 	}
+	t.Run("sparse", func(t *testing.T) {
+		path := writeConfig(t, tinyConfig(t))
+		if err := os.Truncate(path, 1<<36); err != nil {
+			t.Skip(err)
+		}
+		_, err := readConfig(path)
+		oneLine(t, err, path, "more than 100 MB")
+	})
 	missing := filepath.Join(t.TempDir(), "config.json")
 	_, err := readConfig(missing)
 	oneLine(t, err, missing, "no such file")
 }
 
-// Whatever stands in config.json, it is refused or makes sizes that fit together.
+// Whatever stands in config.json, it is refused or makes a transformer that can
+// be used.
 func FuzzConfig(f *testing.F) {
 	f.Add([]byte(`{"model_type":"llama","num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2,"hidden_size":64,"intermediate_size":128,"vocab_size":259,"max_position_embeddings":1024}`))
 	f.Add([]byte(`{"model_type":"llama","rope_scaling":{"type":"linear"}}`))
 	f.Add([]byte(`{"model_type":"llama","num_hidden_layers":1,"num_attention_heads":9,"head_dim":64,"hidden_size":1,"intermediate_size":1,"vocab_size":1,"max_position_embeddings":1,"rope_parameters":{"rope_theta":1e5}}`))
+	for _, name := range []string{"llama-dynamic", "llama-yarn", "smollm3-window", "phi3-longrope", "gemma2", "gemma3", "gemma3-vision"} {
+		raw, err := os.ReadFile("testdata/families/" + name + ".config.json")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		c, err := parseConfig(raw)
-		if err != nil {
+		if err != nil || c.HeadDim > 1000 {
 			return
 		}
-		if c.Group()*c.KVHeads != c.Heads || c.HeadDim%2 != 0 || c.KVBytesPerToken() <= 0 || !(c.RMSEps > 0) {
+		if c.Group()*c.KVHeads != c.Heads || c.HeadDim%2 != 0 || c.KVBytesPerToken() <= 0 || !(c.RMSEps > 0) || !(c.QueryScale > 0) {
 			t.Errorf("accepted: %+v", c)
+		}
+		if len(c.LayerParts) != c.Layers {
+			t.Errorf("%d layers are described, there are %d", len(c.LayerParts), c.Layers)
+		}
+		for _, layer := range c.LayerParts {
+			if layer.Window < 0 || layer.Rope < -1 || layer.Rope >= len(c.Ropes) {
+				t.Fatalf("layer %+v with %d rotary embeddings", layer, len(c.Ropes))
+			}
+		}
+		for _, rope := range c.Ropes {
+			for _, n := range []int{1, 100, c.MaxPositions} {
+				if got := rope.frequencies(n); len(got) != rope.Dim/2 {
+					t.Fatalf("%d frequencies, want %d", len(got), rope.Dim/2)
+				}
+			}
 		}
 	})
 }

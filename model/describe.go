@@ -12,11 +12,12 @@ type Description struct {
 	Source     string
 	Format     string // safetensors or gguf
 	Config     Config
-	Parameters int64            // numbers in all tensors
+	Parameters int64            // numbers in all tensors that are used
 	Types      map[string]int64 // parameters by the type they are stored in
 	Tensors    int
-	Tokens     int    // of the tokenizer
-	BOS        string // empty if there is none
+	LeftOut    map[string]int64 // parameters of a multimodal model's other parts, by their name
+	Tokens     int              // of the tokenizer
+	BOS        string           // empty if there is none
 	EOS        []string
 	Chat       bool // there is a chat template
 	Family     string
@@ -37,7 +38,7 @@ func Describe(ctx context.Context, name string, p hub.Progress) (*Description, e
 	defer m.Close()
 	m.Name = found.Name
 	d := &Description{
-		Source: found.Source, Format: m.file.Format, Config: m.Config, Types: map[string]int64{},
+		Source: found.Source, Format: m.file.Format, Config: m.Config, Types: map[string]int64{}, LeftOut: map[string]int64{},
 		Tokens: m.Tokenizer.Size(), Chat: m.Tokenizer.HasChat(), Family: m.Family(),
 	}
 	if bos, ok := m.Tokenizer.BOS(); ok {
@@ -48,10 +49,14 @@ func Describe(ctx context.Context, name string, p hub.Progress) (*Description, e
 	}
 	for _, tensor := range m.file.Names() {
 		t, _ := m.file.Tensor(tensor)
+		n := int64(t.Rows()) * int64(t.Cols())
+		if part := otherPart(tensor); m.Config.multimodal && part != "" {
+			d.LeftOut[part] += n
+			continue
+		}
 		if err := t.Supported(); err != nil {
 			return nil, fmt.Errorf("%s: %w", found.Path, err)
 		}
-		n := int64(t.Rows()) * int64(t.Cols())
 		d.Tensors++
 		d.Parameters += n
 		d.Types[t.Type] += n

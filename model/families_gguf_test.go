@@ -1,8 +1,6 @@
 package model
 
 import (
-	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -97,21 +95,8 @@ func openChanged(t *testing.T, c ggufCase) *Model {
 	t.Helper()
 	m := openFamily(t, c.name, c.weights)
 	path := filepath.Join(m.Path, "config.json")
-	raw, err := os.ReadFile(path)
+	raw, err := json.Marshal(changes(c.change).apply(readObject(t, path)))
 	if err != nil {
-		t.Fatal(err)
-	}
-	config := map[string]any{}
-	if err := json.Unmarshal(raw, &config); err != nil {
-		t.Fatal(err)
-	}
-	for key, value := range c.change {
-		config[key] = value
-		if value == nil {
-			delete(config, key)
-		}
-	}
-	if raw, err = json.Marshal(config); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, raw, 0o600); err != nil {
@@ -125,162 +110,22 @@ func openChanged(t *testing.T, c ggufCase) *Model {
 	return changed
 }
 
-// writeFamilyGGUF writes a folder's model in llama.cpp's layout, all tensors F32:
-// rows of rotary pairs side by side in the llama family, norms whole.
+// writeFamilyGGUF writes a folder's model as a GGUF file, all tensors F32.
 func writeFamilyGGUF(t *testing.T, m *Model, c ggufCase) string {
 	t.Helper()
-	config := m.Config
-	tokens, types := make([]string, m.Tokenizer.Size()), make([]int32, m.Tokenizer.Size())
-	for i := range tokens {
-		tokens[i], types[i] = m.Tokenizer.Token(int32(i)), 1
-		if i >= 256 {
-			types[i] = 3
-		}
-	}
-	meta := map[string]any{
-		"general.architecture": c.arch,
-		"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "gpt-2", "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": types,
-		"tokenizer.ggml.merges": []string{}, "tokenizer.ggml.eos_token_id": uint32(257), "tokenizer.ggml.add_bos_token": false,
-	}
-	for key, value := range map[string]any{
-		"block_count": uint32(config.Layers), "context_length": uint32(256), "embedding_length": uint32(config.Hidden),
-		"feed_forward_length": uint32(config.FFN), "attention.head_count": uint32(config.Heads), "attention.head_count_kv": uint32(config.KVHeads),
-		"attention.key_length": uint32(config.HeadDim), "attention.value_length": uint32(config.HeadDim),
-		"attention.layer_norm_rms_epsilon": config.RMSEps, "rope.freq_base": float32(10000),
-	} {
-		meta[c.arch+"."+key] = value
-	}
-	if c.name == "smollm3" {
-		meta["smollm3.rope.freq_base"] = float32(config.Ropes[0].Theta)
-	}
-	if strings.HasPrefix(c.name, "phi3") { // the converter leaves them out
-		delete(meta, "phi3.attention.key_length")
-		delete(meta, "phi3.attention.value_length")
+	g := convert(m, c.arch, readTensors(t, m.file), encodings[0])
+	g.meta[c.arch+".context_length"] = uint32(256)
+	if c.arch == "phi3" { // the converter leaves them out
+		delete(g.meta, "phi3.attention.key_length")
+		delete(g.meta, "phi3.attention.value_length")
 	}
 	for key, value := range c.meta {
-		meta[c.arch+"."+key] = value
-	}
-	gemma := strings.HasPrefix(c.arch, "gemma")
-	names := renamed(gemma, c.arch == "phi3")
-	type tensorData struct {
-		dims   []int
-		values []float32
-	}
-	out := map[string]tensorData{}
-	for _, name := range m.file.Names() {
-		stored, _ := m.file.Tensor(name)
-		values := make([]float32, stored.Rows()*stored.Cols())
-		stored.Read(values, 0, stored.Rows())
-		if gemma && strings.HasSuffix(name, "norm.weight") {
-			for i := range values {
-				values[i]++
-			}
-		}
-		if (c.arch == "llama" || c.arch == "smollm3") && (strings.Contains(name, "q_proj") || strings.Contains(name, "k_proj")) {
-			values = pairsTogether(values, config.HeadDim, len(values)/(stored.Shape[0]))
-		}
-		out[names.Replace(name)] = tensorData{stored.Shape, values}
+		g.meta[c.arch+"."+key] = value
 	}
 	for name, values := range c.extra {
-		out[name] = tensorData{[]int{len(values)}, values}
+		g.tensors[name] = ggufTensor{[]int{len(values)}, encodings[0].number, encodings[0].encode(values)}
 	}
-
-	var b bytes.Buffer
-	put := func(v any) {
-		if err := binary.Write(&b, binary.LittleEndian, v); err != nil {
-			t.Fatal(err)
-		}
-	}
-	text := func(s string) { put(uint64(len(s))); b.WriteString(s) }
-	b.WriteString("GGUF")
-	put(uint32(3))
-	put([]uint64{uint64(len(out)), uint64(len(meta))})
-	for _, key := range slices.Sorted(maps.Keys(meta)) {
-		text(key)
-		switch v := meta[key].(type) {
-		case string:
-			put(uint32(8))
-			text(v)
-		case uint32:
-			put([]uint32{4, v})
-		case float32:
-			put(uint32(6))
-			put(v)
-		case bool:
-			put(uint32(7))
-			put(v)
-		case []bool:
-			put([]uint32{9, 7})
-			put(uint64(len(v)))
-			put(v)
-		case []int32:
-			put([]uint32{9, 5})
-			put(uint64(len(v)))
-			put(v)
-		case []string:
-			put([]uint32{9, 8})
-			put(uint64(len(v)))
-			for _, s := range v {
-				text(s)
-			}
-		default:
-			t.Fatalf("metadata %s of type %T", key, v)
-		}
-	}
-	var body bytes.Buffer
-	for _, name := range slices.Sorted(maps.Keys(out)) {
-		for body.Len()%32 != 0 {
-			body.WriteByte(0)
-		}
-		text(name)
-		put(uint32(len(out[name].dims)))
-		for _, n := range slices.Backward(out[name].dims) {
-			put(uint64(n))
-		}
-		put(uint32(0)) // F32
-		put(uint64(body.Len()))
-		if err := binary.Write(&body, binary.LittleEndian, out[name].values); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for b.Len()%32 != 0 {
-		b.WriteByte(0)
-	}
-	path := filepath.Join(t.TempDir(), "model.gguf")
-	if err := os.WriteFile(path, append(b.Bytes(), body.Bytes()...), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// renamed turns Hugging Face's tensor names into llama.cpp's.
-func renamed(gemma, fused bool) *strings.Replacer {
-	pairs := []string{
-		"model.embed_tokens", "token_embd", "model.norm", "output_norm", "lm_head", "output", "model.layers.", "blk.",
-		"input_layernorm", "attn_norm", "self_attn.q_proj", "attn_q", "self_attn.k_proj", "attn_k", "self_attn.v_proj", "attn_v",
-		"self_attn.o_proj", "attn_output", "self_attn.q_norm", "attn_q_norm", "self_attn.k_norm", "attn_k_norm",
-		"mlp.gate_proj", "ffn_gate", "mlp.up_proj", "ffn_up", "mlp.down_proj", "ffn_down",
-	}
-	if fused {
-		pairs = append(pairs, "self_attn.qkv_proj", "attn_qkv", "mlp.gate_up_proj", "ffn_up")
-	}
-	if gemma {
-		pairs = append(pairs, "post_attention_layernorm", "post_attention_norm", "pre_feedforward_layernorm", "ffn_norm", "post_feedforward_layernorm", "post_ffw_norm")
-	} else {
-		pairs = append(pairs, "post_attention_layernorm", "ffn_norm")
-	}
-	return strings.NewReplacer(pairs...)
-}
-
-// pairsTogether moves row i+j·headDim/2 of every head to 2i+j.
-func pairsTogether(values []float32, headDim, cols int) []float32 {
-	out := make([]float32, len(values))
-	for row := range len(values) / cols {
-		head, at := row/headDim*headDim, row%headDim
-		to := head + at%(headDim/2)*2 + at/(headDim/2)
-		copy(out[to*cols:(to+1)*cols], values[row*cols:(row+1)*cols])
-	}
-	return out
+	return g.write(t)
 }
 
 // Metadata that would change the numbers and is not understood is refused.

@@ -60,7 +60,15 @@ const (
 
 func readFamilies(t *testing.T) familiesOracle {
 	t.Helper()
-	f, err := os.Open("testdata/families/oracle.json.gz")
+	var o familiesOracle
+	readRecord(t, "testdata/families/oracle.json.gz", &o)
+	return o
+}
+
+// readRecord decodes a gzipped JSON file.
+func readRecord(t *testing.T, path string, to any) {
+	t.Helper()
+	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,11 +77,9 @@ func readFamilies(t *testing.T) familiesOracle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var o familiesOracle
-	if err := json.NewDecoder(unpacked).Decode(&o); err != nil {
+	if err := json.NewDecoder(unpacked).Decode(to); err != nil {
 		t.Fatal(err)
 	}
-	return o
 }
 
 // eachFamily runs f on every recorded case.

@@ -21,16 +21,20 @@ func (d *decoder) step(active []*stream) error {
 		at := len(s.generation.Tokens) - 1
 		queries[i] = query{s, at, s.generation.Tokens[at]}
 	}
-	d.feed(queries)
+	if err := d.feed(queries); err != nil {
+		return err
+	}
 	return d.evict(active)
 }
 
 // feed runs tokens through all layers and leaves the logits after each in
 // d.logits: [queries][vocab]. Several tokens of one stream stand in their order.
-func (d *decoder) feed(queries []query) {
+func (d *decoder) feed(queries []query) error {
 	c, rows := d.m.Config, len(queries)
 	for i, q := range queries {
-		d.m.embedToken(d.x[i*c.Hidden:(i+1)*c.Hidden], q.token)
+		if err := d.m.embedToken(d.x[i*c.Hidden:(i+1)*c.Hidden], q.token); err != nil {
+			return err
+		}
 		q.s.tailLen = q.entry + 1
 		if q.s.own == nil {
 			q.s.growTail()
@@ -79,6 +83,7 @@ func (d *decoder) feed(queries []query) {
 	d.normRows(rows, d.m.norm)
 	mulPanels(d.m.head, d.logits, d.norm, rows)
 	tensor.SoftCap(d.logits[:rows*c.Vocab], float32(c.LogitCap))
+	return nil
 }
 
 // turn is the rotation of one position.

@@ -209,7 +209,9 @@ func (d *decoder) force(ctx context.Context, texts []text, each func(s *stream, 
 		}
 		batch := queries[:min(len(queries), d.most)]
 		queries = queries[len(batch):]
-		d.feed(batch)
+		if err := d.feed(batch); err != nil {
+			return err
+		}
 		d.visit(batch, each)
 	}
 	return d.forceEvicting(ctx, evicting, each)
@@ -248,7 +250,9 @@ func (d *decoder) forceEvicting(ctx context.Context, texts []text, each func(s *
 		for i, t := range texts {
 			queries[i] = query{fresh[i], entry, t.tokens[entry]}
 		}
-		d.feed(queries)
+		if err := d.feed(queries); err != nil {
+			return err
+		}
 		for i, t := range texts {
 			if entry >= t.from {
 				each(t.s, entry+1, d.row(i))

@@ -175,12 +175,14 @@ func newPass(m *Model, p *Prefix, most int) *pass {
 func (r *pass) chunk(ctx context.Context, tokens []int32, start int) error {
 	r.start, r.n = start, len(tokens)
 	hidden := r.m.Config.Hidden
+	for i, token := range tokens {
+		if err := r.m.embedToken(r.x[i*hidden:(i+1)*hidden], token); err != nil {
+			return err
+		}
+	}
 	blocks := (r.n + r.rowBlock - 1) / r.rowBlock
 	tensor.Parallel(blocks, func(block, worker int) {
 		from, to := r.rows(block)
-		for i := from; i < to; i++ {
-			r.m.embedToken(r.x[i*hidden:(i+1)*hidden], tokens[i])
-		}
 		r.attentionInput(0, from, to, &r.workers[worker])
 	})
 	for l := range r.m.layers {
@@ -235,12 +237,15 @@ func (r *pass) attentionInput(l, from, to int, s *rowScratch) {
 	}
 }
 
-// embedToken reads a token's embedding, [hidden].
-func (m *Model) embedToken(x []float32, token int32) {
-	m.embed.Read(x, int(token), 1)
+// embedToken reads a token's embedding, [hidden], from the mapped file.
+func (m *Model) embedToken(x []float32, token int32) error {
+	if err := m.embed.Read(x, int(token), 1); err != nil {
+		return err
+	}
 	if m.Config.EmbedScale != 1 {
 		tensor.Scale(x, m.Config.EmbedScale)
 	}
+	return nil
 }
 
 // biasAndNorm adds biases to the queries, keys and values of one token, as many

@@ -24,7 +24,7 @@ type Model struct {
 	Tokenizer *tokenizer.Tokenizer
 
 	file   *weights.File
-	embed  *weights.Tensor // [vocab][hidden]
+	embed  *weights.Tensor // [vocab][hidden], read from the mapped file
 	layers []layer
 	norm   []float32      // [hidden] final RMSNorm
 	head   *tensor.Packed // [vocab][hidden]
@@ -145,18 +145,26 @@ func (m *Model) readFiles() error {
 		return fmt.Errorf("the tokenizer has %d tokens but the model only %d logits (vocab_size): they do not belong together", m.Tokenizer.Size(), m.Config.Vocab)
 	}
 	if m.Config.tiedUnsaid {
-		_, untied := m.file.Tensor(hfNames.head)
+		_, untied := m.file.Tensor(m.names().head)
 		m.Config.Tied = !untied
 	}
 	return nil
 }
 
-func (m *Model) loadWeights() error {
-	c, names := &m.Config, hfNames
+// names are the names of the tensors in the model's files.
+func (m *Model) names() tensorNames {
+	names := hfNames
 	if m.file.Format == "gguf" {
 		names = ggufNames
 	}
-	names = names.of(c.arch)
+	if m.Config.multimodal {
+		names = names.textPart(m.file)
+	}
+	return names.of(m.Config.arch)
+}
+
+func (m *Model) loadWeights() error {
+	c, names := &m.Config, m.names()
 	r := reader{file: m.file}
 	m.embed = r.tensor(names.embed, c.Vocab, c.Hidden)
 	m.norm = r.norm(names.norm, c.Hidden, c.arch.onePlus && !names.plusOne)
@@ -199,6 +207,9 @@ func (m *Model) checkAllUsed(used []string, names tensorNames) error {
 	}
 	for _, name := range m.file.Names() {
 		if known[name] || strings.HasSuffix(name, "rotary_emb.inv_freq") || strings.HasPrefix(name, "rope_f") {
+			continue
+		}
+		if m.Config.multimodal && otherPart(name) != "" {
 			continue
 		}
 		return fmt.Errorf("tensor %s belongs to no part of a %s that is supported", name, m.Config.Architecture)
@@ -339,8 +350,15 @@ func (r *reader) vector(name string, n int) []float32 {
 		return nil
 	}
 	v := make([]float32, n)
-	t.Read(v, 0, 1)
+	r.read(t, v, 0, 1)
 	return v
+}
+
+// read reads rows of a tensor whose shape was checked.
+func (r *reader) read(t *weights.Tensor, dst []float32, row, rows int) {
+	if err := t.Read(dst, row, rows); err != nil && r.err == nil {
+		r.err = err
+	}
 }
 
 func (r *reader) pack(n, k int, parts ...part) *tensor.Packed {
@@ -364,7 +382,7 @@ func (r *reader) pack(n, k int, parts ...part) *tensor.Packed {
 	for i, part := range parts {
 		for row := 0; row < part.rows; row += block {
 			count := min(block, part.rows-row)
-			stored[i].Read(buf[:count*k], part.from+row, count)
+			r.read(stored[i], buf[:count*k], part.from+row, count)
 			for j := range count {
 				p.SetRow(part.to(row+j), buf[j*k:(j+1)*k])
 			}

@@ -1,7 +1,6 @@
 package model
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -70,106 +69,21 @@ func tinyTensors(t *testing.T, name string) map[string]stored {
 		t.Fatal(err)
 	}
 	defer f.Close()
+	return readTensors(t, f)
+}
+
+func readTensors(t *testing.T, f *weights.File) map[string]stored {
+	t.Helper()
 	out := map[string]stored{}
 	for _, name := range f.Names() {
 		tensor, _ := f.Tensor(name)
 		values := make([]float32, tensor.Rows()*tensor.Cols())
-		tensor.Read(values, 0, tensor.Rows())
+		if err := tensor.Read(values, 0, tensor.Rows()); err != nil {
+			t.Fatal(err)
+		}
 		out[name] = stored{slices.Clone(tensor.Shape), values}
 	}
 	return out
-}
-
-// An encoding writes values as one type of file stores them.
-type encoding struct {
-	name    string // safetensors' name
-	number  uint32 // GGUF's number
-	reduce  func([]float32) []float32
-	encoded func([]float32) []byte
-}
-
-// encodings: reduce gives values that the type can hold, encoded writes those.
-var encodings = []encoding{
-	{"F32", 0, slices.Clone[[]float32], func(v []float32) (out []byte) {
-		for _, x := range v {
-			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(x))
-		}
-		return out
-	}},
-	{"F16", 1, func(v []float32) (out []float32) {
-		for _, x := range v {
-			out = append(out, cutToHalf(x))
-		}
-		return out
-	}, func(v []float32) (out []byte) {
-		for _, x := range v {
-			out = binary.LittleEndian.AppendUint16(out, halfBits(x))
-		}
-		return out
-	}},
-	{"BF16", 30, func(v []float32) (out []float32) {
-		for _, x := range v {
-			out = append(out, math.Float32frombits(math.Float32bits(x)&^0xFFFF))
-		}
-		return out
-	}, func(v []float32) (out []byte) {
-		for _, x := range v {
-			out = binary.LittleEndian.AppendUint16(out, uint16(math.Float32bits(x)>>16))
-		}
-		return out
-	}},
-	{"Q8_0", 8, func(v []float32) (out []float32) {
-		for block := range slices.Chunk(v, 32) {
-			scale, quants := q8Block(block)
-			for _, q := range quants {
-				out = append(out, scale*float32(q))
-			}
-		}
-		return out
-	}, func(v []float32) (out []byte) {
-		for block := range slices.Chunk(v, 32) {
-			scale, quants := q8Block(block)
-			out = binary.LittleEndian.AppendUint16(out, halfBits(scale))
-			for _, q := range quants {
-				out = append(out, byte(q))
-			}
-		}
-		return out
-	}},
-}
-
-// cutToHalf cuts a number to what half precision holds; subnormals become zero.
-func cutToHalf(x float32) float32 {
-	if math.Abs(float64(x)) < 1.0/(1<<14) {
-		return 0
-	}
-	return math.Float32frombits(math.Float32bits(x) &^ (1<<13 - 1))
-}
-
-// halfBits writes a number that cutToHalf gave.
-func halfBits(x float32) uint16 {
-	b := math.Float32bits(x)
-	if b<<1 == 0 {
-		return uint16(b >> 16)
-	}
-	return uint16(b>>16&0x8000) | uint16(b>>23&255-112)<<10 | uint16(b>>13&1023)
-}
-
-// q8Block quantises 32 numbers. The scale is a power of two, so that quantising
-// what came out once gives the same again.
-func q8Block(v []float32) (scale float32, quants []int8) {
-	most := 0.0
-	for _, x := range v {
-		most = max(most, math.Abs(float64(x)))
-	}
-	scale = 1.0 / (1 << 14)
-	for float64(scale)*127 < most {
-		scale *= 2
-	}
-	for _, x := range v {
-		quants = append(quants, int8(math.Round(float64(x/scale))))
-	}
-	return scale, quants
 }
 
 // writeFolder makes a model folder from tiny-s's or tiny-m's other files, with a
@@ -183,11 +97,7 @@ func writeFolder(t *testing.T, from string, config changes, tensors map[string]s
 			t.Fatal(err)
 		}
 		if name == "config.json" {
-			base := map[string]any{}
-			if err := json.Unmarshal(raw, &base); err != nil {
-				t.Fatal(err)
-			}
-			if raw, err = json.Marshal(config.apply(base)); err != nil {
+			if raw, err = json.Marshal(config.apply(readObject(t, filepath.Join("testdata", from, name)))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -197,7 +107,7 @@ func writeFolder(t *testing.T, from string, config changes, tensors map[string]s
 	}
 	header, body := map[string]any{}, []byte{}
 	for _, name := range slices.Sorted(maps.Keys(tensors)) {
-		data := encode.encoded(tensors[name].values)
+		data := encode.encode(tensors[name].values)
 		header[name] = map[string]any{"dtype": encode.name, "shape": tensors[name].shape, "data_offsets": []int{len(body), len(body) + len(data)}}
 		body = append(body, data...)
 	}
@@ -213,118 +123,14 @@ func writeFolder(t *testing.T, from string, config changes, tensors map[string]s
 }
 
 // ggufName translates a tensor's Hugging Face name.
-func ggufName(name string) string {
-	return strings.NewReplacer(
-		"model.embed_tokens", "token_embd", "model.norm", "output_norm", "lm_head", "output", "model.layers.", "blk.",
-		"input_layernorm", "attn_norm", "post_attention_layernorm", "ffn_norm", "self_attn.q_proj", "attn_q", "self_attn.k_proj", "attn_k",
-		"self_attn.v_proj", "attn_v", "self_attn.o_proj", "attn_output", "mlp.gate_proj", "ffn_gate", "mlp.up_proj", "ffn_up", "mlp.down_proj", "ffn_down",
-	).Replace(name)
-}
+func ggufName(name string) string { return ggufRenamer("llama").Replace(name) }
 
-// permuted reorders the rows of a query or key projection as GGUF's llama layout
-// does: row 2i+j of a head is Hugging Face's row i+j·headDim/2.
-func permuted(s stored, headDim int) stored {
-	cols := s.shape[1]
-	out := stored{s.shape, make([]float32, len(s.values))}
-	for row := range s.shape[0] {
-		head, at := row/headDim*headDim, row%headDim
-		from := head + at/2 + at%2*headDim/2
-		copy(out.values[row*cols:(row+1)*cols], s.values[from*cols:(from+1)*cols])
-	}
-	return out
-}
-
-// writeGGUF makes a GGUF file of a tiny model in llama.cpp's layout. Matrices get
-// the encoding, norms stay F32.
+// writeGGUF makes a GGUF file of a tiny model with some metadata changed.
 func writeGGUF(t *testing.T, m *Model, meta changes, tensors map[string]stored, encode encoding) string {
 	t.Helper()
-	c := m.Config
-	tokens, types := make([]string, m.Tokenizer.Size()), make([]int32, m.Tokenizer.Size())
-	for i := range tokens {
-		tokens[i], types[i] = m.Tokenizer.Token(int32(i)), 1
-		if i >= 256 {
-			types[i] = 3
-		}
-	}
-	values := meta.apply(map[string]any{
-		"general.architecture": "llama", "llama.block_count": uint32(c.Layers), "llama.context_length": uint32(c.MaxPositions),
-		"llama.embedding_length": uint32(c.Hidden), "llama.feed_forward_length": uint32(c.FFN),
-		"llama.attention.head_count": uint32(c.Heads), "llama.attention.head_count_kv": uint32(c.KVHeads),
-		"llama.rope.freq_base": float32(c.Ropes[0].Theta), "llama.attention.layer_norm_rms_epsilon": c.RMSEps,
-		"llama.rope.dimension_count": uint32(c.HeadDim), "llama.attention.key_length": uint32(c.HeadDim), "llama.attention.value_length": uint32(c.HeadDim),
-		"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "gpt-2", "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": types,
-		"tokenizer.ggml.merges": []string{}, "tokenizer.ggml.bos_token_id": uint32(256), "tokenizer.ggml.eos_token_id": uint32(257),
-		"tokenizer.ggml.add_bos_token": false,
-	})
-	var b bytes.Buffer
-	put := func(v any) {
-		if err := binary.Write(&b, binary.LittleEndian, v); err != nil {
-			t.Fatal(err)
-		}
-	}
-	text := func(s string) { put(uint64(len(s))); b.WriteString(s) }
-	b.WriteString("GGUF")
-	put(uint32(3))
-	put(uint64(len(tensors)))
-	put(uint64(len(values)))
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		text(key)
-		switch v := values[key].(type) {
-		case string:
-			put(uint32(8))
-			text(v)
-		case uint32:
-			put([]uint32{4, v})
-		case float32:
-			put(uint32(6))
-			put(v)
-		case bool:
-			put(uint32(7))
-			put(v)
-		case []string:
-			put([]uint32{9, 8})
-			put(uint64(len(v)))
-			for _, s := range v {
-				text(s)
-			}
-		case []int32:
-			put([]uint32{9, 5})
-			put(uint64(len(v)))
-			put(v)
-		default:
-			t.Fatalf("metadata %s of type %T", key, v)
-		}
-	}
-	var body []byte
-	for _, name := range slices.Sorted(maps.Keys(tensors)) {
-		s, as := tensors[name], encode
-		if len(s.shape) == 1 {
-			as = encodings[0]
-		}
-		if strings.Contains(name, "q_proj") || strings.Contains(name, "k_proj") {
-			s = permuted(s, c.HeadDim)
-		}
-		for len(body)%32 != 0 {
-			body = append(body, 0)
-		}
-		text(ggufName(name))
-		put(uint32(len(s.shape)))
-		for _, n := range slices.Backward(s.shape) {
-			put(uint64(n))
-		}
-		put(as.number)
-		put(uint64(len(body)))
-		body = append(body, as.encoded(s.values)...)
-	}
-	for b.Len()%32 != 0 {
-		b.WriteByte(0)
-	}
-	b.Write(body)
-	path := filepath.Join(t.TempDir(), "tiny.gguf")
-	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	g := convert(m, "llama", tensors, encode)
+	g.meta = meta.apply(g.meta)
+	return g.write(t)
 }
 
 func mustOpen(t *testing.T, path string) *Model {
@@ -346,24 +152,18 @@ func TestSafetensorsEqualsGGUF(t *testing.T) {
 		for _, tied := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, tied %t", encode.name, tied), func(t *testing.T) {
 				tensors := tinyTensors(t, "tiny-m")
-				for name, s := range tensors {
-					if len(s.shape) == 2 || encode.name != "Q8_0" {
-						s.values = encode.reduce(s.values)
-					}
-					tensors[name] = s
-				}
 				if !tied {
-					embed := tensors["model.embed_tokens.weight"]
-					head := stored{embed.shape, slices.Clone(embed.values)}
+					head := stored{tensors["model.embed_tokens.weight"].shape, slices.Clone(tensors["model.embed_tokens.weight"].values)}
 					slices.Reverse(head.values)
-					tensors["lm_head.weight"] = stored{head.shape, encode.reduce(head.values)}
+					tensors["lm_head.weight"] = head
 				}
+				path := writeGGUF(t, base, nil, tensors, encode)
 				as := encode
-				if encode.name == "Q8_0" { // safetensors knows no quantised types
+				if strings.HasPrefix(encode.name, "Q") { // safetensors knows no quantised types
 					as = encodings[0]
 				}
-				folder := mustOpen(t, writeFolder(t, "tiny-m", changes{"tie_word_embeddings": tied}, tensors, as))
-				file := mustOpen(t, writeGGUF(t, base, nil, tensors, encode))
+				tensors = dequantised(t, path, tensors, base.Config.HeadDim)
+				folder, file := mustOpen(t, writeFolder(t, "tiny-m", changes{"tie_word_embeddings": tied}, tensors, as)), mustOpen(t, path)
 				if diff := cmp.Diff(folder.Config, file.Config, cmpopts.IgnoreUnexported(Config{})); diff != "" {
 					t.Errorf("config (-folder +GGUF):\n%s", diff)
 				}
@@ -411,6 +211,25 @@ func TestOpenPaths(t *testing.T) {
 	}
 }
 
+// Weights that are cut short under an open model are an error where they are
+// loaded, and a panic that says so where an embedding is read: never a signal,
+// never other numbers.
+func TestCutWhileOpen(t *testing.T) {
+	dir := writeFolder(t, "tiny-s", nil, tinyTensors(t, "tiny-s"), encodings[0])
+	loaded := mustOpen(t, dir)
+	m, err := openFiles(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if err := os.Truncate(filepath.Join(dir, "model.safetensors"), 1<<13); err != nil {
+		t.Fatal(err)
+	}
+	oneLine(t, m.loadWeights(), "model.safetensors can no longer be read: it was cut short")
+	_, err = loaded.Prefill(t.Context(), []int32{258}, Needs{})
+	oneLine(t, err, "model.safetensors can no longer be read: it was cut short")
+}
+
 // Every tensor is needed, and must have the shape that the config gives it.
 func TestTensorsRefused(t *testing.T) {
 	m := openTiny(t, "tiny-s")
@@ -432,7 +251,7 @@ func TestTensorsRefused(t *testing.T) {
 		})
 	}
 	t.Run("a type that is not read", func(t *testing.T) {
-		bytes := encoding{name: "I32", encoded: encodings[0].encoded}
+		bytes := encoding{name: "I32", encode: encodings[0].encode}
 		refused(t, writeFolder(t, "tiny-s", nil, all, bytes), "has type I32; supported: F32")
 	})
 }

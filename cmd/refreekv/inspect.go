@@ -15,12 +15,15 @@ import (
 
 func newInspect() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "inspect model NAME",
-		Short: "Look into a model without running it",
-		Args:  exactly(2, "what to inspect (model) and its name"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return usageError{fmt.Errorf("cannot inspect a %q; inspect model NAME", args[0])}
+		Use:   "inspect model|prune",
+		Short: "Look into a model, or at what a pruner keeps of a prompt",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError{fmt.Errorf("%s wants what to inspect: model or prune", cmd.CommandPath())}
+			}
+			return usageError{fmt.Errorf("cannot inspect a %q; want model or prune%s", args[0], runners.DidYouMean(args[0], []string{"model", "prune"}))}
 		},
+		RunE: func(*cobra.Command, []string) error { return nil },
 	}
 	var length int
 	modelCmd := &cobra.Command{
@@ -44,7 +47,7 @@ func newInspect() *cobra.Command {
 		},
 	}
 	modelCmd.Flags().IntVar(&length, "context-length", 4096, "prompt length in tokens that memory is estimated for")
-	cmd.AddCommand(modelCmd)
+	cmd.AddCommand(modelCmd, newInspectPrune())
 	return cmd
 }
 
@@ -64,6 +67,9 @@ func describeModel(w io.Writer, d *model.Description, length int, memory int64) 
 			row("rotary embedding%s\t%s, base %g, %d of %d values", map[bool]string{true: ", local layers"}[i > 0], r.Kind, r.Theta, r.Dim, c.HeadDim)
 		}
 		row("parameters\t%.1f M in %d tensors: %s", float64(d.Parameters)/1e6, d.Tensors, shares(d.Types, d.Parameters))
+		for _, part := range slices.Sorted(maps.Keys(d.LeftOut)) {
+			row("left out\t%s: %.1f M parameters, which text does without", part, float64(d.LeftOut[part])/1e6)
+		}
 		row("tokenizer\t%d tokens, BOS %s, EOS %s", d.Tokens, orNone(d.BOS), orNone(strings.Join(d.EOS, " ")))
 		row("chat template\t%s", map[bool]string{true: "yes", false: "none: prompts are given bare"}[d.Chat])
 		row("KV cache\t%d bytes a token in float32", c.KVBytesPerToken())

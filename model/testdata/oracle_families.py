@@ -46,6 +46,8 @@ QWEN2 = dict(hidden_size=48, intermediate_size=40, num_hidden_layers=3, num_atte
              tie_word_embeddings=True)
 SMOLLM3 = dict(**{**SMALL, "num_hidden_layers": 4}, no_rope_layer_interval=2, tie_word_embeddings=True)
 PHI3 = dict(**SMALL, tie_word_embeddings=False)
+TINY = dict(hidden_size=24, intermediate_size=32, num_hidden_layers=2, num_attention_heads=3)
+WIDE = dict(**{**TINY, "num_attention_heads": 4}, num_key_value_heads=2, head_dim=8)  # heads wider together than hidden
 
 
 def scaled(kind, **more):
@@ -76,15 +78,30 @@ CASES = {
                sliding_window=WINDOW, sliding_window_pattern=3, query_pre_attn_scalar=20, rope_parameters={
                    "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1000000.0},
                    "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}})),
+    "llama2": ("llama2", "Llama", dict(**TINY, num_key_value_heads=3, tie_word_embeddings=False)),
+    "llama3.2": ("llama3.2", "Llama", dict(**TINY, num_key_value_heads=1, tie_word_embeddings=True, rope_parameters=scaled(
+        "llama3", factor=32.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=64))),
+    "qwen2-untied": ("qwen2-untied", "Qwen2", dict(**TINY, num_key_value_heads=1, tie_word_embeddings=False)),
+    "qwen3-untied": ("qwen3-untied", "Qwen3", dict(**WIDE, tie_word_embeddings=False)),
+    "gemma3-vision": ("gemma3-vision", "Gemma3", dict(image_token_index=259, mm_tokens_per_image=1, vision_config=dict(
+        hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=8),
+        text_config=dict(**{**WIDE, "num_hidden_layers": 3}, sliding_window=WINDOW, sliding_window_pattern=3, query_pre_attn_scalar=20))),
+    "mistral3": ("mistral3", "Mistral3", dict(image_token_index=259, vision_config=dict(
+        model_type="pixtral", hidden_size=8, head_dim=4, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=8),
+        text_config=dict(model_type="mistral", **WIDE, sliding_window=None, tie_word_embeddings=False))),
 }
 PRUNED = ("llama", "mistral", "qwen2-window", "smollm3-window", "phi3", "phi3-longrope", "gemma2", "gemma3")
 
 
 def new_model(family, settings):
-    name = family.removesuffix("Text") if family == "Gemma3Text" else family
-    config = getattr(transformers, family + "Config")(**{**COMMON, **copy.deepcopy(settings)})
+    name, settings = family.removesuffix("Text"), copy.deepcopy(settings)
+    if "text_config" in settings:
+        settings["text_config"] |= COMMON
+    else:
+        settings |= {k: v for k, v in COMMON.items() if k not in settings}
+    config = getattr(transformers, family + "Config")(**settings)
     config._attn_implementation = "eager"
-    return getattr(transformers, name + "ForCausalLM")(config).eval()
+    return getattr(transformers, name + ("ForConditionalGeneration" if "text_config" in settings else "ForCausalLM"))(config).eval()
 
 
 def randomise(model, seed):
@@ -98,9 +115,9 @@ def randomise(model, seed):
             x = x * 0.3 + (0 if gemma else 1)
             if "q_norm" in name or "k_norm" in name:
                 x += 0.6
-            elif gemma and ("post_" in name or name == "model.norm.weight"):
+            elif gemma and ("post_" in name or name.endswith("model.norm.weight")):
                 x += 2  # or the token's own embedding drowns what the layers add
-        elif name.endswith("bias"):
+        elif x.dim() == 1:
             x *= 0.7
         elif "embed_tokens" in name:
             x *= 1 / 4 if gemma else 1
@@ -178,7 +195,7 @@ def record_prompt(family, settings, weights, ids):
     n = len(ids)
     out = step(model, ids, 0, cache, attentions=True)
     logits = out.logits[0, -1]
-    if len(out.attentions) != len(model.model.layers) or out.attentions[0].shape[-1] != n:
+    if len(out.attentions) != model.config.get_text_config().num_hidden_layers or out.attentions[0].shape[-1] != n:
         raise SystemExit("attention rows are not whole")
     positions = sorted({*range(0, n, 19), *range(max(0, n - 3), n)})
     keys = [numbers(l.keys[0][:, positions]) for l in cache.layers]
@@ -275,7 +292,7 @@ def write_model(out, name, weights_name, family, settings):
     first = load_file(path)
     if first.keys() != saved.keys() or any(not torch.equal(first[k], saved[k]) for k in saved):
         raise SystemExit(f"{name}: its weights are not those of {weights_name}")
-    return {k: v.float() for k, v in saved.items()}
+    return {k: v.clone() for k, v in model.float().state_dict().items()}
 
 
 def write_old(out):

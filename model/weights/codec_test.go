@@ -81,7 +81,9 @@ func TestCodecsEqualGGUFPackage(t *testing.T) {
 			}
 			tensor := &Tensor{Name: name, Shape: []int{n, c.values}, Type: name, codec: c, data: blocks}
 			dst := make([]float32, n*c.values)
-			tensor.Read(dst, 0, n)
+			if err := tensor.Read(dst, 0, n); err != nil {
+				t.Fatal(err)
+			}
 			got := floatBits(dst)
 			for i := 0; i < len(got); i += 4 {
 				if want, is := values[i:i+4], got[i:i+4]; string(want) != string(is) {
@@ -91,7 +93,9 @@ func TestCodecsEqualGGUFPackage(t *testing.T) {
 			}
 			// One row alone must be the row of the whole.
 			row := make([]float32, c.values)
-			tensor.Read(row, n-1, 1)
+			if err := tensor.Read(row, n-1, 1); err != nil {
+				t.Fatal(err)
+			}
 			if !slices.Equal(floatBits(row), got[len(got)-4*c.values:]) {
 				t.Error("the last row read alone differs")
 			}

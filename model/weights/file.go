@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,7 +23,14 @@ type File struct {
 	Meta map[string]any
 
 	tensors map[string]*Tensor
-	maps    [][]byte
+	maps    []mapping
+	path    string // of the file that is being opened
+}
+
+// A mapping is one mapped file.
+type mapping struct {
+	path string
+	data []byte
 }
 
 // Open opens a .gguf file, a .safetensors file, or a folder that holds
@@ -60,7 +66,11 @@ func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.tensors)) }
 func (f *File) Hash() (string, error) {
 	sum := sha256.New()
 	for _, m := range f.maps {
-		if _, err := sum.Write(m); err != nil {
+		err := reading(m.path, func() error {
+			_, err := sum.Write(m.data)
+			return err
+		})
+		if err != nil {
 			return "", err
 		}
 	}
@@ -71,7 +81,7 @@ func (f *File) Hash() (string, error) {
 func (f *File) Close() error {
 	var errs []error
 	for _, m := range f.maps {
-		errs = append(errs, unix.Munmap(m))
+		errs = append(errs, unix.Munmap(m.data))
 	}
 	f.maps, f.tensors = nil, nil
 	return errors.Join(errs...)
@@ -99,21 +109,38 @@ func (f *File) openFile(path string) error {
 	if err != nil {
 		return err
 	}
-	f.maps = append(f.maps, data)
-	switch {
-	case strings.HasPrefix(string(data[:min(4, len(data))]), ggufMagic):
-		if len(f.maps) > 1 {
-			return fmt.Errorf("%s: a GGUF file cannot be a shard", path)
+	f.maps, f.path = append(f.maps, mapping{path, data}), path
+	return reading(path, func() error {
+		if err := f.readHeader(data); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
 		}
-		f.Format = "gguf"
-		err = f.readGGUF(data)
-	default:
-		err = f.readSafetensors(data)
+		return nil
+	})
+}
+
+// readHeader enters the tensors of a file's bytes, of which there are at least 8.
+func (f *File) readHeader(data []byte) error {
+	if string(data[:len(ggufMagic)]) != ggufMagic {
+		return f.readSafetensors(data)
 	}
+	if len(f.maps) > 1 {
+		return errors.New("a GGUF file cannot be a shard")
+	}
+	f.Format = "gguf"
+	return f.readGGUF(data)
+}
+
+// ReadSmall reads a whole file that stands beside weights, which nobody makes
+// larger than 100 MB.
+func ReadSmall(path string) ([]byte, error) {
+	info, err := os.Stat(path)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return nil, err
 	}
-	return nil
+	if info.Size() > mostHeader {
+		return nil, fmt.Errorf("%s has %d bytes, more than %d MB are not read", path, info.Size(), mostHeader/1_000_000)
+	}
+	return os.ReadFile(path)
 }
 
 func mapFile(path string) ([]byte, error) {
@@ -144,6 +171,7 @@ func (f *File) add(t *Tensor) error {
 	if f.tensors[t.Name] != nil {
 		return fmt.Errorf("tensor %q stands in the file twice", t.Name)
 	}
+	t.path = f.path
 	f.tensors[t.Name] = t
 	return nil
 }
@@ -154,6 +182,7 @@ type Tensor struct {
 	Shape []int  // outermost dimension first
 	Type  string // the file's name for the type: BF16, Q4_1, …
 
+	path  string // of its file
 	codec *codec
 	data  []byte
 }
@@ -184,10 +213,13 @@ func (t *Tensor) Supported() error {
 }
 
 // Read turns rows [row, row+rows) into float32: dst is [rows][Cols]. The tensor
-// must be Supported.
-func (t *Tensor) Read(dst []float32, row, rows int) {
+// must be Supported. It fails where the file was cut short since it was opened.
+func (t *Tensor) Read(dst []float32, row, rows int) error {
 	size := t.Cols() / t.codec.values * t.codec.bytes
-	t.codec.read(dst[:rows*t.Cols()], t.data[row*size:(row+rows)*size])
+	return reading(t.path, func() error {
+		t.codec.read(dst[:rows*t.Cols()], t.data[row*size:(row+rows)*size])
+		return nil
+	})
 }
 
 // elements multiplies a shape's dimensions, refusing what does not fit.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -42,10 +43,8 @@ var ggufTypes = map[uint32]string{
 	24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 30: "BF16", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
 }
 
-var errShort = errors.New("the file ends in the middle of its header")
-
-// A cursor reads little-endian values from a file; after the first failure all
-// reads give zero.
+// A cursor reads little-endian values from a file's header; after the first
+// failure all reads give zero.
 type cursor struct {
 	all []byte
 	at  int
@@ -54,11 +53,19 @@ type cursor struct {
 
 func (c *cursor) left() uint64 { return uint64(len(c.all) - c.at) }
 
-func (c *cursor) bytes(n uint64) []byte {
-	if c.err == nil && n > c.left() {
-		c.err = errShort
+// need fails where fewer bytes are left.
+func (c *cursor) need(n uint64) {
+	switch {
+	case c.err != nil || n <= c.left():
+	case len(c.all) == mostHeader:
+		c.err = fmt.Errorf("the header is longer than %d MB", mostHeader/1_000_000)
+	default:
+		c.err = errors.New("the file ends in the middle of its header")
 	}
-	if c.err != nil {
+}
+
+func (c *cursor) bytes(n uint64) []byte {
+	if c.need(n); c.err != nil {
 		return nil
 	}
 	out := c.all[c.at : c.at+int(n)]
@@ -85,7 +92,7 @@ func (c *cursor) text() string { return string(c.bytes(c.u64())) }
 // readGGUF reads header, metadata and tensor table of a GGUF file, version 2 or
 // 3, little-endian.
 func (f *File) readGGUF(data []byte) error {
-	c := &cursor{all: data, at: len(ggufMagic)}
+	c := &cursor{all: data[:min(len(data), mostHeader)], at: len(ggufMagic)}
 	version, tensors, pairs := c.u32(), c.u64(), c.u64()
 	if c.err != nil {
 		return c.err
@@ -109,7 +116,7 @@ func (f *File) readGGUF(data []byte) error {
 		}
 		f.Meta[key] = value
 	}
-	entries := make([]ggufTensor, 0, tensors)
+	var entries []ggufTensor
 	for range tensors {
 		e, err := c.tensor()
 		if err != nil {
@@ -179,8 +186,10 @@ func (c *cursor) array(depth int) (any, error) {
 	if width, ok := ggufWidths[kind]; ok {
 		least = uint64(width)
 	}
-	if c.err == nil && n > c.left()/least {
-		c.err = errShort
+	if hi, size := bits.Mul64(n, least); hi > 0 {
+		c.need(math.MaxUint64)
+	} else {
+		c.need(size)
 	}
 	if c.err != nil {
 		return nil, c.err
@@ -276,16 +285,20 @@ func (f *File) placeTensors(data []byte, header int, entries []ggufTensor) error
 			return err
 		}
 	}
-	return f.checkOverlaps(entries)
+	return f.checkSpans(entries, uint64(len(data))-min(start, uint64(len(data))), alignment)
 }
 
-// checkOverlaps refuses tensors that begin inside another one's bytes. The gaps
-// that alignment leaves are no fault; tensors of unknown size are not looked at.
-func (f *File) checkOverlaps(entries []ggufTensor) error {
+// checkSpans refuses tensors that begin inside another one's bytes, and bytes
+// behind the last one: size is that of all of them. The gaps that alignment
+// leaves are no fault; tensors of unknown size are not looked at.
+func (f *File) checkSpans(entries []ggufTensor, size, alignment uint64) error {
 	slices.SortStableFunc(entries, func(a, b ggufTensor) int { return cmp.Compare(a.offset, b.offset) })
-	end, last := uint64(0), ""
+	end, last, known := uint64(0), "", true
 	for _, e := range entries {
 		t := f.tensors[e.name]
+		if t.codec == nil {
+			known = false
+		}
 		if t.codec == nil || len(t.data) == 0 {
 			continue
 		}
@@ -293,6 +306,9 @@ func (f *File) checkOverlaps(entries []ggufTensor) error {
 			return fmt.Errorf("tensor %q begins at byte %d, inside tensor %q", e.name, e.offset, last)
 		}
 		end, last = e.offset+uint64(len(t.data)), e.name
+	}
+	if known && size >= end+alignment {
+		return fmt.Errorf("%d bytes follow the last tensor: this is no whole GGUF file", size-end)
 	}
 	return nil
 }

@@ -1,7 +1,10 @@
 package weights
 
 import (
+	"bytes"
+	"encoding/binary"
 	"math"
+	"os"
 	"strings"
 	"testing"
 
@@ -46,7 +49,9 @@ func TestGGUF(t *testing.T) {
 			t.Errorf("shape of q (-want +got): %s; w has %d rows of %d; format %s", diff, w.Rows(), w.Cols(), f.Format)
 		}
 		dst := make([]float32, 32)
-		q.Read(dst, 1, 1)
+		if err := q.Read(dst, 1, 1); err != nil {
+			t.Fatal(err)
+		}
 		if d := half([]byte{98, 99}); dst[0] != d*100 || dst[31] != d*float32(int8(-125)) {
 			t.Errorf("second row of q: %g … %g, want %g and %g", dst[0], dst[31], d*100, d*-125)
 		}
@@ -105,9 +110,41 @@ func TestGGUFRefused(t *testing.T) {
 		"rows that are no blocks":   {newGGUF(3, 1, 0).tensor("w", 8, 0, 33).data(64), "do not divide into blocks of 32"},
 		"overlap":                   {newGGUF(3, 2, 0).tensor("a", 0, 0, 16).tensor("b", 0, 32, 4).data(64), `tensor "b" begins at byte 32, inside tensor "a"`},
 		"overlap, in another order": {newGGUF(3, 2, 0).tensor("b", 0, 32, 4).tensor("a", 0, 0, 16).data(64), `tensor "b" begins at byte 32, inside tensor "a"`},
+		"over-long":                 {append(bytes.Clone(whole), make([]byte, 32)...), "32 bytes follow the last tensor"},
+		"no tensor and a body":      {newGGUF(3, 0, 0).data(64), "64 bytes follow the last tensor"},
+		"array of 2^63 texts":       {newGGUF(3, 0, 1).text("k").u32(ggufArray, ggufString).u64(1 << 63).data(64), "ends in the middle"},
+		"text of 2^63 bytes":        {newGGUF(3, 0, 1).text("k").u32(ggufString).u64(1 << 63).data(64), "ends in the middle"},
+		"tensor name of 2^63 bytes": {newGGUF(3, 1, 0).u64(1 << 63).data(64), "ends in the middle"},
 		"the same bytes twice":      {newGGUF(3, 2, 0).tensor("a", 0, 0, 4).tensor("b", 0, 0, 4).data(64), `inside tensor "a"`},
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, write(t, "m.gguf", c.data), "m.gguf", c.want) })
+	}
+}
+
+// A sparse file costs nothing to make and may claim to hold anything: what its
+// header speaks of is looked for in the first 100 MB alone.
+func TestGGUFRefusedSparse(t *testing.T) {
+	const size = 1 << 36
+	for name, c := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"pairs":           {newGGUF(3, 0, size/13).Bytes(), "more than the file can hold"},
+		"tensors":         {newGGUF(3, size/25, 0).Bytes(), "more than the file can hold"},
+		"text":            {newGGUF(3, 0, 1).text("k").u32(ggufString).u64(size / 2).Bytes(), "the header is longer than 100 MB"},
+		"array of bytes":  {newGGUF(3, 0, 1).text("k").u32(ggufArray, ggufU8).u64(size / 2).Bytes(), "the header is longer than 100 MB"},
+		"array of texts":  {newGGUF(3, 0, 1).text("k").u32(ggufArray, ggufString).u64(size / 16).Bytes(), "the header is longer than 100 MB"},
+		"array of arrays": {newGGUF(3, 0, 1).text("k").u32(ggufArray, ggufArray).u64(size / 16).Bytes(), "the header is longer than 100 MB"},
+		"no tensors":      {newGGUF(3, 0, 0).Bytes(), "bytes follow the last tensor"},
+		"safetensors":     {binary.LittleEndian.AppendUint64(nil, mostHeader), "no JSON object"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := write(t, "m.gguf", c.data)
+			if err := os.Truncate(path, size); err != nil {
+				t.Skipf("no sparse files here: %v", err)
+			}
+			refused(t, path, c.want)
+		})
 	}
 }
 

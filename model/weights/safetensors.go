@@ -18,13 +18,14 @@ const indexFile = "model.safetensors.index.json"
 // extension is how a safetensors file's name ends.
 const extension = ".safetensors"
 
-// mostHeader is the longest header that safetensors itself accepts.
+// mostHeader is the longest header that safetensors itself accepts; it bounds
+// GGUF's and the JSON files too.
 const mostHeader = 100_000_000
 
 // shards lists the weight files of a folder, sorted: those that the index
 // names, else model.safetensors, else every *.safetensors file.
 func shards(dir string) ([]string, error) {
-	raw, err := os.ReadFile(filepath.Join(dir, indexFile))
+	raw, err := ReadSmall(filepath.Join(dir, indexFile))
 	if err == nil {
 		return indexShards(filepath.Join(dir, indexFile), raw)
 	}

@@ -43,7 +43,9 @@ func TestSafetensors(t *testing.T) {
 			t.Fatal(err)
 		}
 		dst := make([]float32, rows*tensor.Cols())
-		tensor.Read(dst, row, rows)
+		if err := tensor.Read(dst, row, rows); err != nil {
+			t.Fatal(err)
+		}
 		return dst
 	}
 	if got := read("a", 0, 1)[0]; got != 1.5 {
@@ -109,6 +111,9 @@ func TestSafetensorsRefused(t *testing.T) {
 			`tensor "b" lies at bytes 8 to 12 of 12; the one before ends at 4`},
 		"overlap": {safetensors(`{"a":`+entry("F32", "[2]", "[0,8]")+`,"b":`+entry("F32", "[1]", "[4,8]")+`}`, 8),
 			`tensor "b" lies at bytes 4 to 8 of 8; the one before ends at 8`},
+		"deep header":    {safetensors(`{"a":`+strings.Repeat(`{"b":`, 20000), 0), "header"},
+		"long shape":     {safetensors(`{"a":`+entry("F32", "["+strings.Repeat("1,", 5000)+"1]", "[0,4]")+`}`, 8), "end at byte 4 of 8"},
+		"shape of 2^63":  {safetensors(`{"a":`+entry("F32", "[9223372036854775808]", "[0,4]")+`}`, 4), "shape"},
 		"duplicate name": {safetensors(`{"a":`+entry("F32", "[1]", "[0,4]")+`,"\u0061":`+entry("F32", "[1]", "[4,8]")+`}`, 8), `tensor "a" is described twice`},
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, write(t, "model.safetensors", c.data), "model.safetensors", c.want) })
@@ -166,26 +171,44 @@ func TestFolderRefused(t *testing.T) {
 		files map[string][]byte
 		want  string
 	}{
-		"empty folder":            {nil, "holds no *.safetensors file"},
-		"missing shard":           {index("y.safetensors"), "y.safetensors: this file of the model is missing"},
-		"shard above":             {index("../x.safetensors"), indexFile},
-		"shard below":             {index("sub/x.safetensors"), indexFile},
-		"absolute shard":          {index("/x.safetensors"), indexFile},
-		"backslash":               {index(`..\x.safetensors`), indexFile},
-		"NUL":                     {index("x\x00.safetensors"), indexFile},
-		"empty shard name":        {index(""), indexFile},
-		"dots":                    {index(".."), indexFile},
-		"index that names itself": {index(indexFile), "no *.safetensors file"},
-		"index is a list":         {map[string][]byte{indexFile: []byte("[]")}, indexFile},
-		"index is cut":            {map[string][]byte{indexFile: []byte(`{"weight_map":{"a":`)}, indexFile},
-		"zero-length index":       {map[string][]byte{indexFile: nil}, indexFile},
-		"index names nothing":     {map[string][]byte{indexFile: []byte(`{}`), "model.safetensors": one("a")}, "weight_map names no file"},
-		"zero-length shard":       {map[string][]byte{"model.safetensors": nil}, "0 bytes"},
-		"tensor in two shards":    {map[string][]byte{"x.safetensors": one("a"), "y.safetensors": one("a")}, `tensor "a" stands in the file twice`},
-		"GGUF among shards":       {map[string][]byte{"x.safetensors": one("a"), "y.safetensors": newGGUF(3, 0, 0).data(0)}, "a GGUF file cannot be a shard"},
+		"empty folder":               {nil, "holds no *.safetensors file"},
+		"missing shard":              {index("y.safetensors"), "y.safetensors: this file of the model is missing"},
+		"shard above":                {index("../x.safetensors"), indexFile},
+		"shard below":                {index("sub/x.safetensors"), indexFile},
+		"absolute shard":             {index("/x.safetensors"), indexFile},
+		"backslash":                  {index(`..\x.safetensors`), indexFile},
+		"NUL":                        {index("x\x00.safetensors"), indexFile},
+		"empty shard name":           {index(""), indexFile},
+		"dots":                       {index(".."), indexFile},
+		"index that names itself":    {index(indexFile), "no *.safetensors file"},
+		"index is a list":            {map[string][]byte{indexFile: []byte("[]")}, indexFile},
+		"index is cut":               {map[string][]byte{indexFile: []byte(`{"weight_map":{"a":`)}, indexFile},
+		"zero-length index":          {map[string][]byte{indexFile: nil}, indexFile},
+		"index names a tensor twice": {map[string][]byte{indexFile: []byte(`{"weight_map":{"a":"x.safetensors","a":"../y.safetensors"}}`), "x.safetensors": one("a")}, indexFile},
+		"index nests":                {map[string][]byte{indexFile: []byte(`{"weight_map":` + strings.Repeat("[", 20000))}, indexFile},
+		"shard in a list":            {map[string][]byte{indexFile: []byte(`{"weight_map":{"a":["x.safetensors"]}}`)}, indexFile},
+		"weight_map is a list":       {map[string][]byte{indexFile: []byte(`{"weight_map":["x.safetensors"]}`)}, indexFile},
+		"index names nothing":        {map[string][]byte{indexFile: []byte(`{}`), "model.safetensors": one("a")}, "weight_map names no file"},
+		"zero-length shard":          {map[string][]byte{"model.safetensors": nil}, "0 bytes"},
+		"tensor in two shards":       {map[string][]byte{"x.safetensors": one("a"), "y.safetensors": one("a")}, `tensor "a" stands in the file twice`},
+		"GGUF among shards":          {map[string][]byte{"x.safetensors": one("a"), "y.safetensors": newGGUF(3, 0, 0).data(0)}, "a GGUF file cannot be a shard"},
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, folder(t, c.files), c.want) })
 	}
+	t.Run("sparse index", func(t *testing.T) {
+		dir := folder(t, index("x.safetensors"))
+		if err := os.Truncate(filepath.Join(dir, indexFile), 1<<36); err != nil {
+			t.Skip(err)
+		}
+		refused(t, dir, "more than 100 MB")
+	})
+	t.Run("shard that is a link to itself", func(t *testing.T) {
+		dir := folder(t, index("y.safetensors"))
+		if err := os.Symlink("y.safetensors", filepath.Join(dir, "y.safetensors")); err != nil {
+			t.Skip(err)
+		}
+		refused(t, dir, "y.safetensors")
+	})
 	t.Run("shard is a folder", func(t *testing.T) {
 		dir := folder(t, nil)
 		if err := os.Mkdir(filepath.Join(dir, "model.safetensors"), 0o700); err != nil {
@@ -225,6 +248,57 @@ func TestHashAndClose(t *testing.T) {
 	if len(hashes) != 2 {
 		t.Errorf("hashes %v; want one for equal files and another for two shards", hashes)
 	}
+}
+
+// A file that is cut short after it was opened gives an error, where the mapped
+// bytes would raise a signal.
+func TestCutWhileOpen(t *testing.T) {
+	const n = 1 << 15
+	for name, data := range map[string][]byte{
+		"model.safetensors": safetensors(fmt.Sprintf(`{"w":{"dtype":"F32","shape":[%d,2],"data_offsets":[0,%d]}}`, n, 8*n), 8*n),
+		"model.gguf":        newGGUF(3, 1, 0).tensor("w", 0, 0, 2, n).data(8 * n),
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := write(t, name, data)
+			f, err := Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			w, _ := f.Tensor("w")
+			if err := w.Read(make([]float32, 2*n), 0, n); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(path, int64(len(data)/2)); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Read(make([]float32, 2), 0, 1); err != nil {
+				t.Errorf("a row that is still there: %v", err)
+			}
+			_, hashErr := f.Hash()
+			for what, err := range map[string]error{"Read": w.Read(make([]float32, 2), n-1, 1), "Hash": hashErr} {
+				if err == nil || !strings.Contains(err.Error(), path+" can no longer be read") {
+					t.Errorf("%s of a file that was cut short: %v", what, err)
+				}
+			}
+		})
+	}
+}
+
+// Other panics than that of a page that is gone stay panics.
+func TestReadBeyondTensor(t *testing.T) {
+	f, err := Open(write(t, "x.safetensors", one("a")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	a, _ := f.Tensor("a")
+	defer func() {
+		if recover() == nil {
+			t.Error("a row that is not there was read")
+		}
+	}()
+	t.Error(a.Read(make([]float32, 1), 1, 1))
 }
 
 func FuzzSafetensors(f *testing.F) {
@@ -276,6 +350,8 @@ func readAll(t *testing.T, f *File, size int) {
 		if rows*cols > 256*size {
 			t.Fatalf("tensor %q: %d rows of %d in a file of %d bytes", name, rows, cols, size)
 		}
-		tensor.Read(make([]float32, rows*cols), 0, rows)
+		if err := tensor.Read(make([]float32, rows*cols), 0, rows); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
