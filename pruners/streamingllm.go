@@ -53,11 +53,11 @@ func (s streaming) Decoding(p *model.Prefix, v *model.Variant) error {
 	if !s.roll {
 		return nil
 	}
-	c := capacity(p.Len(), s.budget)
+	c, first := capacity(p.Len(), s.budget), p.Len()
 	sinks := min(s.sinks, c-1)
 	v.Evict = func() func(*model.Step) error {
 		// Every layer holds the same: the sinks and a span that begins at oldest.
-		oldest := p.Len() - (c - sinks)
+		oldest := first - (c - sinks)
 		return func(step *model.Step) error {
 			for layer := range step.Layers() {
 				for list := range step.Lists(layer) {

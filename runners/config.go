@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	"refreekv/configs"
@@ -34,6 +33,10 @@ type Config struct {
 	// Fidelity is how many tokens of the full cache's continuation, and of the
 	// reference answer, every variant is compared on; 0: none.
 	Fidelity *int `yaml:"fidelity"`
+	// Isolated, above 0, runs every variant by itself so many times, from prefill to
+	// the last token over a cache of its own, and reports the medians of its times:
+	// for honest latency and memory. 0: variants share a record's prefill.
+	Isolated int `yaml:"isolated,omitempty"`
 	// Data is a folder with data sets, looked in first.
 	Data string `yaml:"data,omitempty"`
 	// Variants are the pruners and their settings, each list of settings
@@ -62,6 +65,7 @@ type Overrides struct {
 	Tasks    []string
 	Variants []string // "snapkv budget=0.5"
 	Limit    int
+	Isolated bool // run variants by themselves, so often as the config says, else DefaultRepeats times
 	Data     string
 	Set      []string // key=value, the value in YAML: "context_lengths=[2048, 4096]"
 }
@@ -165,6 +169,9 @@ func (f *configFile) override(o Overrides) (origin map[string]string, err error)
 		}
 		f.Records, origin["records"] = o.Limit, "--limit"
 	}
+	if o.Isolated && f.Isolated == 0 {
+		f.Isolated, origin["isolated"] = DefaultRepeats, "--isolated"
+	}
 	if o.Data != "" {
 		f.Data = o.Data
 	}
@@ -176,6 +183,10 @@ func (f *configFile) override(o Overrides) (origin map[string]string, err error)
 	}
 	return origin, nil
 }
+
+// DefaultRepeats is how often an isolated variant is run where the config does
+// not say.
+const DefaultRepeats = 3
 
 var runName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
@@ -202,6 +213,8 @@ func (f *configFile) complete() (*Config, *fieldError) {
 		return nil, wrong("tasks", "name at least one task (refreekv list tasks)")
 	case c.Records < 0:
 		return nil, wrong("records", "%d is negative; 0 means all", c.Records)
+	case c.Isolated < 0:
+		return nil, wrong("isolated", "%d is negative; give the number of repeats, 0 for shared prefill", c.Isolated)
 	case *c.Fidelity < 0:
 		return nil, wrong("fidelity", "%d is negative; 0 means that it is not measured", *c.Fidelity)
 	}

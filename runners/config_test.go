@@ -281,7 +281,7 @@ func TestFindingConfigs(t *testing.T) {
 			t.Errorf("built-in config: %v", err)
 			continue
 		}
-		if byName.Name != name || byName.About == "" {
+		if byName.Name != strings.ReplaceAll(name, "/", "-") || byName.About == "" {
 			t.Errorf("config %s calls itself %q (%s)", name, byName.Name, byName.About)
 		}
 		for _, spec := range byName.Variants {

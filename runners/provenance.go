@@ -33,8 +33,9 @@ type Provenance struct {
 	Config   Config                `yaml:"config"`
 	Variants []string              `yaml:"variants"` // canonical, in the order of the tables
 	Program  Program               `yaml:"program"`
-	Tasks    map[string]string     `yaml:"task_sha256,omitempty"` // hash of each task's definition under the protocol
-	Models   map[string]ModelFacts `yaml:"models"`                // by the config's names, added as they are opened
+	Tasks    map[string]string     `yaml:"task_sha256,omitempty"`  // hash of each task's definition under the protocol
+	Scoring  *Scoring              `yaml:"scored_again,omitempty"` // set by Rescore
+	Models   map[string]ModelFacts `yaml:"models"`                 // by the config's names, added as they are opened
 }
 
 // Program says which build computed the run, and on what.
@@ -110,6 +111,7 @@ func startProvenance(dir string, plan *Plan) (*Provenance, error) {
 		{"context_lengths", before.Config.ContextLengths, now.Config.ContextLengths},
 		{"protocol", before.Config.Protocol, now.Config.Protocol},
 		{"variants", before.Variants, now.Variants},
+		{"isolated", before.Config.Isolated, now.Config.Isolated},
 		{"fidelity", before.Config.fidelity(), now.Config.fidelity()},
 	} {
 		if !reflect.DeepEqual(field.before, field.after) {

@@ -58,6 +58,8 @@ func (p *Provenance) with(b *Provenance) (*Provenance, error) {
 		return b, nil
 	}
 	switch {
+	case p.Config.Isolated != b.Config.Isolated:
+		return nil, fmt.Errorf("they ran their variants isolated %d and %d times (0: together): their times do not compare", p.Config.Isolated, b.Config.Isolated)
 	case p.Config.Protocol != b.Config.Protocol:
 		return nil, fmt.Errorf("their protocols are %s and %s", p.Config.Protocol, b.Config.Protocol)
 	case !slices.Equal(p.Variants, b.Variants):
@@ -67,6 +69,9 @@ func (p *Provenance) with(b *Provenance) (*Provenance, error) {
 	var err error
 	if out.Tasks, err = joinTasks(p.Tasks, b.Tasks); err != nil {
 		return nil, fmt.Errorf("they differ in the %w", err)
+	}
+	if out.Scoring, err = joinScoring(p, b); err != nil {
+		return nil, err
 	}
 	out.Models = maps.Clone(p.Models)
 	if out.Models == nil {

@@ -302,8 +302,8 @@ func (r *run) again(blank rows.Row) []rows.Row {
 func (r *run) failed(blank rows.Row, err error) []rows.Row {
 	out := make([]rows.Row, len(r.plan.Variants))
 	for i, v := range r.plan.Variants {
-		out[i] = blank
-		out[i].Variant, out[i].Pruner, out[i].Error = v.Label, v.Spec.Name, err.Error()
+		out[i] = v.row(blank)
+		out[i].Error = err.Error()
 	}
 	return out
 }
@@ -312,6 +312,9 @@ func (r *run) failed(blank rows.Row, err error) []rows.Row {
 // them together and scores them.
 func (r *run) measure(ctx context.Context, task PlannedTask, record datasets.Record, j job, blank rows.Row) ([]rows.Row, error) {
 	tokens := j.prompt.Tokens
+	if r.plan.Config.Isolated > 0 {
+		return r.isolated(ctx, task, record, tokens, blank)
+	}
 	var needs model.Needs
 	for _, v := range r.plan.Variants {
 		needs = needs.Union(v.Pruner.Needs())
@@ -336,8 +339,7 @@ func (r *run) measure(ctx context.Context, task PlannedTask, record datasets.Rec
 		if variants[i], err = pruners.Apply(v.Pruner, prefix); err != nil {
 			return nil, fmt.Errorf("%s: %w", v.Label, err)
 		}
-		out[i] = blank
-		out[i].Variant, out[i].Pruner = v.Label, v.Spec.Name
+		out[i] = v.row(blank)
 		out[i].Timing = rows.Timing{Prefill: prefillSeconds, Shared: prefix.Shared(), Select: time.Since(begin).Seconds()}
 		fillKept(&out[i], variants[i].Keep, prefix)
 	}
@@ -352,9 +354,7 @@ func (r *run) measure(ctx context.Context, task PlannedTask, record datasets.Rec
 	r.update.Tokens += len(tokens) - prefix.Shared()
 	for i, g := range generations {
 		r.update.Tokens += len(g.Tokens)
-		out[i].Tokens, out[i].Stop, out[i].Timing.Decode = g.Tokens, g.Stop, g.Seconds
-		out[i].Text = r.model.Tokenizer.Decode(g.Tokens, true)
-		if out[i].Score, err = task.Definition.Score(out[i].Text, record); err != nil {
+		if err := r.fillText(&out[i], g, task, record); err != nil {
 			return nil, err
 		}
 		if f := g.Fidelity; f != nil {
@@ -407,6 +407,20 @@ func (r *run) fidelity(d *tasks.Definition, record datasets.Record, prompt []int
 	reference := r.model.Tokenizer.Encode(answer, false)
 	room := r.model.Config.MaxPositions - len(prompt)
 	return &model.FidelityOptions{MaxTokens: most, Reference: reference[:min(len(reference), most, room)]}, nil
+}
+
+// row is what a variant's row says of the record before it is measured.
+func (v PlannedVariant) row(blank rows.Row) rows.Row {
+	blank.Variant, blank.Pruner = v.Label, v.Spec.Name
+	return blank
+}
+
+// fillText writes down what a variant generated and what it scores.
+func (r *run) fillText(row *rows.Row, g model.Generation, task PlannedTask, record datasets.Record) (err error) {
+	row.Tokens, row.Stop, row.Timing.Decode = g.Tokens, g.Stop, g.Seconds
+	row.Text = r.model.Tokenizer.Decode(g.Tokens, true)
+	row.Score, err = task.Definition.Score(row.Text, record)
+	return err
 }
 
 // fillKept writes down what a variant keeps.

@@ -46,13 +46,14 @@ type parquetRow struct {
 	SharedTokens   int64     `parquet:"shared_tokens"`
 	SelectSeconds  float64   `parquet:"select_seconds"`
 	DecodeSeconds  float64   `parquet:"decode_seconds"`
+	PeakBytes      int64     `parquet:"peak_bytes"`
 }
 
 func toParquet(r Row) parquetRow {
 	p := parquetRow{
 		utf8(r.Model), int64(r.ContextLength), utf8(r.Task), utf8(r.Protocol), utf8(r.Record), int64(r.Index), utf8(r.Variant), utf8(r.Pruner),
 		int64(r.PromptTokens), utf8(r.PromptHash), r.Truncated, r.Kept, r.Budget, r.KVBytes, r.FullKVBytes,
-		r.Tokens, utf8(r.Text), utf8(r.Stop), r.Score, nil, nil, nil, nil, nil, nil, nil, r.Timing.Prefill, int64(r.Timing.Shared), r.Timing.Select, r.Timing.Decode,
+		r.Tokens, utf8(r.Text), utf8(r.Stop), r.Score, nil, nil, nil, nil, nil, nil, nil, r.Timing.Prefill, int64(r.Timing.Shared), r.Timing.Select, r.Timing.Decode, r.Timing.Peak,
 	}
 	if f := r.Fidelity; f != nil {
 		tokens, divergence, count := int64(f.Tokens), int64(f.Divergence), int64(f.ReferenceTokens)
@@ -74,7 +75,7 @@ func (p parquetRow) row() Row {
 	r := Row{
 		p.Model, int(p.ContextLength), p.Task, p.Protocol, p.Record, int(p.Index), p.Variant, p.Pruner,
 		int(p.PromptTokens), p.PromptHash, p.Truncated, p.Kept, p.Budget, p.KVBytes, p.FullKVBytes,
-		p.Tokens, p.Text, p.Stop, p.Score, nil, "", Timing{p.PrefillSeconds, int(p.SharedTokens), p.SelectSeconds, p.DecodeSeconds},
+		p.Tokens, p.Text, p.Stop, p.Score, nil, "", Timing{p.PrefillSeconds, int(p.SharedTokens), p.SelectSeconds, p.DecodeSeconds, p.PeakBytes},
 	}
 	if p.KL != nil && p.FidelityTokens != nil && p.Agreement != nil && p.Divergence != nil && p.ReferenceCount != nil && p.Reference != nil {
 		r.Fidelity = &Fidelity{int(*p.FidelityTokens), *p.KL, *p.Agreement, int(*p.Divergence), int(*p.ReferenceCount), *p.Reference}

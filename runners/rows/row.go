@@ -48,9 +48,9 @@ type Fidelity struct {
 	Reference       float64 `json:"reference"`        // mean log-likelihood of those, nats; 0 where there are none
 }
 
-// Timing holds seconds of wall time. Prefill and decode are shared by all
-// variants of a record: Prefill is that of the whole record, Decode the time
-// until this variant stopped.
+// Timing holds seconds of wall time. Unless the run is isolated, prefill and
+// decode are shared by all variants of a record: Prefill is that of the whole
+// record, Decode the time until this variant stopped.
 type Timing struct {
 	Prefill float64 `json:"prefill_seconds"`
 	// Shared is how many of the prompt's tokens needed no prefill, since the record
@@ -58,4 +58,8 @@ type Timing struct {
 	Shared int     `json:"shared_tokens"`
 	Select float64 `json:"select_seconds"`
 	Decode float64 `json:"decode_seconds"`
+	// Peak is the most memory that the process held while the variant ran by
+	// itself, weights included, in bytes; 0 where variants ran together or the
+	// system does not tell.
+	Peak int64 `json:"peak_bytes,omitempty"`
 }

@@ -1,0 +1,95 @@
+package runners
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"refreekv/datasets"
+	"refreekv/model"
+	"refreekv/pruners"
+	"refreekv/runners/rows"
+)
+
+// isolated measures every variant by itself: its own prefill, its own compacted
+// cache, nothing shared. Times and memory are medians over the config's repeats.
+func (r *run) isolated(ctx context.Context, task PlannedTask, record datasets.Record, tokens []int32, blank rows.Row) ([]rows.Row, error) {
+	out := make([]rows.Row, len(r.plan.Variants))
+	for i, v := range r.plan.Variants {
+		if err := r.makeRoom(tokens, v.Pruner.Needs(), task.Definition.MaxNewTokens); err != nil {
+			return nil, err
+		}
+		var times []rows.Timing
+		for range r.plan.Config.Isolated {
+			out[i] = v.row(blank)
+			if err := r.alone(ctx, v, task, record, tokens, &out[i]); err != nil {
+				return nil, fmt.Errorf("%s: %w", v.Label, err)
+			}
+			times = append(times, out[i].Timing)
+			r.update.Tokens += len(tokens) + len(out[i].Tokens)
+		}
+		out[i].Timing = medians(times)
+	}
+	return out, nil
+}
+
+// alone runs a variant once and fills in its row.
+func (r *run) alone(ctx context.Context, v PlannedVariant, task PlannedTask, record datasets.Record, tokens []int32, row *rows.Row) error {
+	debug.FreeOSMemory() // what earlier variants left behind is not this one's
+	resetPeakMemory()
+	cache, err := r.compacted(ctx, v, tokens, row)
+	if err != nil {
+		return err
+	}
+	g, err := r.model.DecodeAlone(ctx, cache, decodeOptions(r.model, task.Definition))
+	if err != nil {
+		return err
+	}
+	row.Timing.Peak = peakMemory()
+	return r.fillText(row, g, task, record)
+}
+
+// compacted prefills a prompt for a variant and returns what it keeps. The full
+// cache is free to go before decoding begins.
+func (r *run) compacted(ctx context.Context, v PlannedVariant, tokens []int32, row *rows.Row) (*model.Alone, error) {
+	begin := time.Now()
+	prefix, err := r.model.Prefill(ctx, tokens, v.Pruner.Needs())
+	if err != nil {
+		return nil, err
+	}
+	row.Timing.Prefill = time.Since(begin).Seconds()
+	begin = time.Now()
+	variant, err := pruners.Apply(v.Pruner, prefix)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := r.model.Compact(prefix, variant)
+	if err != nil {
+		return nil, err
+	}
+	row.Timing.Select = time.Since(begin).Seconds()
+	fillKept(row, variant.Keep, prefix)
+	return cache, nil
+}
+
+// medians takes the middle of each figure; of an even number, the lower of the
+// two in the middle.
+func medians(all []rows.Timing) rows.Timing {
+	return rows.Timing{
+		Prefill: median(all, func(t rows.Timing) float64 { return t.Prefill }),
+		Select:  median(all, func(t rows.Timing) float64 { return t.Select }),
+		Decode:  median(all, func(t rows.Timing) float64 { return t.Decode }),
+		Peak:    int64(median(all, func(t rows.Timing) float64 { return float64(t.Peak) })),
+	}
+}
+
+func median(all []rows.Timing, figure func(rows.Timing) float64) float64 {
+	values := make([]float64, len(all))
+	for i, t := range all {
+		values[i] = figure(t)
+	}
+	slices.Sort(values)
+	return values[(len(values)-1)/2]
+}
