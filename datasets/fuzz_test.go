@@ -116,7 +116,11 @@ func writeLines(t *testing.T, records []raw) string {
 }
 
 func FuzzReadJSON(f *testing.F) {
-	textReader(f, `{"data":[{"story":"s","questions":[{"input_text":"q"}],"answers":[{"input_text":"a"}]}]}`)
+	textReader(f, `{"data":[{"story":"s","questions":[{"input_text":"q"}],"answers":[{"input_text":"a"}]}]}`,
+		`[{"Question":"q","Correct Answer":"a","Incorrect Answer 1":"b","Incorrect Answer 2":"c","Incorrect Answer 3":"d","Record ID":"r"}]`,
+		`[{"question":"q","subject":"astronomy","choices":["a","b","c","d"],"answer":1},{"question":"q","subject":"astronomy","A":"a","B":"b","C":"c","D":"d","answer":"D"}]`,
+		`[{"article":"a","questions":[{"question":"q","options":["a","b","c","d"],"gold_label":4,"question_unique_id":"u"}]}]`,
+		`[{"input":"d","instructions":["q\n (A) a\n (B) b\n (C) c\n (D) d"],"outputs":["(C) c"]},{"length":4000}]`)
 	f.Fuzz(func(t *testing.T, content []byte) {
 		checkRead(t, func(in input) ([]raw, error) {
 			return in.json(newLines(bytes.NewReader(content), in.mostLine))
@@ -126,14 +130,21 @@ func FuzzReadJSON(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, adapt := range []func(Info, []raw) ([]raw, error){eachTurn, withoutPictures} {
-			adapted, err := adapt(Info{Name: "set"}, records)
-			if err != nil {
-				wantError(t, err, "f#")
+		for _, info := range registry {
+			if info.adapt == nil {
 				continue
 			}
-			if _, err := finish("set", adapted, 0, nil); err != nil {
-				wantError(t, err)
+			var skipped Skipped
+			for _, r := range records {
+				fields := maps.Clone(r.fields)
+				adapted, err := info.adapt(raw{fields, r.source})
+				if err != nil {
+					wantError(t, err, "f#")
+					continue
+				}
+				if _, err := finish("set", adapted, Options{Skip: &skipped}, nil); err != nil {
+					wantError(t, err)
+				}
 			}
 		}
 	})
@@ -173,18 +184,22 @@ func FuzzReadZip(f *testing.F) {
 	f.Add(zipped(f, "../\n.json", "[{}]"), "")
 	f.Add(zipped(f), "")
 	f.Add(zipped(f, "a.jsonl", twoLines)[:70], "a.jsonl")
+	f.Add(readTestdata(f, "gpqa/streamed.zip"), "-") // encrypted
+	f.Add(readTestdata(f, "gpqa/stored.zip"), "gpqa_main.csv")
+	f.Add(zipped(f, "x-00000-of-00002.csv", twoRows, "x-00001-of-00002.csv", twoRows), "")
 	f.Fuzz(func(t *testing.T, content []byte, member string) {
 		if !utf8.ValidString(member) || strings.ContainsAny(member, "\n\r") {
 			return // a member's name is ours
 		}
 		checkRead(t, func(in input) ([]raw, error) {
-			return in.zip(bytes.NewReader(content), int64(len(content)), member)
+			in.member, in.password = member, "deserted-untie-orchid"
+			return in.zip(bytes.NewReader(content), int64(len(content)))
 		})
 	})
 }
 
 func FuzzReadParquet(f *testing.F) {
-	for _, name := range []string{"plain.parquet", "gzip.parquet", "none.parquet", "kinds.parquet"} {
+	for _, name := range []string{"plain.parquet", "gzip.parquet", "none.parquet", "kinds.parquet", "more.parquet"} {
 		f.Add(readTestdata(f, name))
 	}
 	f.Add(readTestdata(f, "snappy.parquet")[:400])
@@ -198,7 +213,7 @@ func FuzzReadParquet(f *testing.F) {
 
 // FuzzOpenName: no name makes Open panic, and options are taken or refused.
 func FuzzOpenName(f *testing.F) {
-	for _, s := range []string{"", " ", "needle", "needle length=10 depth=1", "recall pairs=3 seed=2", "needle length=nan", "needle =", "gsm8k x=1", "no such set", "\x00"} {
+	for _, s := range []string{"", " ", "needle", "needle length=10 depth=1", "recall pairs=3 seed=2", "needle length=nan", "needle_grid length=1000,2000 depth=0,1 needle=sandwich haystack=own", "vt hops=3 chains=2", "needle =", "gsm8k x=1", "no such set", "\x00"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
@@ -216,13 +231,14 @@ func FuzzOpenName(f *testing.F) {
 			return
 		}
 		for _, o := range registry[at].options {
-			x := chosen[o.name]
-			if x != o.otherwise && !(x >= o.least && x <= o.most) {
-				t.Errorf("%s: %s is %g", name, o.name, x)
+			if o.words != nil && !slices.Contains(o.words, chosen.words[o.name]) || o.words == nil && len(chosen.numbers[o.name]) == 0 {
+				t.Errorf("%s: %s is %q, %v", name, o.name, chosen.words[o.name], chosen.numbers[o.name])
 			}
-		}
-		if names := slices.Collect(maps.Keys(chosen)); len(names) != len(registry[at].options) {
-			t.Errorf("%s: settings %v", name, names)
+			for _, x := range chosen.numbers[o.name] {
+				if x != o.otherwise && !(x >= o.least && x <= o.most) {
+					t.Errorf("%s: %s is %g", name, o.name, x)
+				}
+			}
 		}
 	})
 }

@@ -27,43 +27,96 @@ func (in input) lines(l *lines) ([]raw, error) {
 	var out []raw
 	for !in.full(out) {
 		line, done, err := l.next()
-		if err != nil {
-			return nil, in.broken(l, err)
-		}
-		if done {
-			break
+		switch {
+		case errors.Is(err, errLongLine):
+			if err := in.skipped.refuse(in.broken(l, err)); err != nil {
+				return nil, err
+			}
+			if err := l.discard(); err != nil {
+				return out, in.skipped.refuse(in.broken(l, err))
+			}
+			continue
+		case err != nil: // what was read before is good
+			return out, in.skipped.refuse(in.broken(l, err))
+		case done:
+			return out, nil
 		}
 		line = bytes.TrimSpace(line)
 		if len(line) == 0 {
 			continue
 		}
-		source := fmt.Sprintf("%s:%d", in.path, l.number)
-		if !utf8.Valid(line) {
-			return nil, fmt.Errorf("%s: the line is no valid UTF-8; convert the file", source)
-		}
-		value, err := decodeJSON(line)
+		r, err := in.line(line, l.number)
 		if err != nil {
-			return nil, fmt.Errorf("%s: no valid JSON (%w); mend the line", source, err)
+			if err := in.skipped.refuse(err); err != nil {
+				return nil, err
+			}
+			continue
 		}
-		fields, ok := value.(map[string]any)
-		if !ok {
-			return nil, fmt.Errorf("%s: the line is no JSON object; a record must be one", source)
-		}
-		if out, err = in.add(out, raw{fields, source}); err != nil {
+		if out, err = in.add(out, r); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
+// line decodes a line of JSON Lines.
+func (in input) line(line []byte, number int) (raw, error) {
+	source := fmt.Sprintf("%s:%d", in.path, number)
+	if !utf8.Valid(line) {
+		return raw{}, fmt.Errorf("%s: the line is no valid UTF-8; convert the file", source)
+	}
+	value, err := decodeJSON(line)
+	if err != nil {
+		return raw{}, fmt.Errorf("%s: no valid JSON (%w); mend the line", source, err)
+	}
+	fields, ok := value.(map[string]any)
+	if !ok {
+		return raw{}, fmt.Errorf("%s: the line is no JSON object; a record must be one", source)
+	}
+	return raw{fields, source}, nil
+}
+
 // json reads one JSON document: an array of records, or an object with the
-// records under "data".
+// records under "data". What is no document may still be JSON Lines with a
+// malformed first one: if the file's name says so, or, where such are skipped,
+// it begins like an object.
 func (in input) json(l *lines) ([]raw, error) {
 	before := l.number - 1
-	text, err := io.ReadAll(&rationed{l.rest(), int64(in.mostLine), fmt.Errorf("it is longer than %d MB; use JSON Lines", in.mostLine>>20)})
-	if err != nil {
-		return nil, fmt.Errorf("%s: the document cannot be read (%w)", in.path, err)
+	ration := &rationed{l.rest(), int64(in.mostLine), fmt.Errorf("it is longer than %d MB; use JSON Lines", in.mostLine>>20)}
+	text, err := io.ReadAll(ration)
+	if err == nil {
+		var out []raw
+		if out, err = in.document(text, before); err == nil {
+			return out, nil
+		}
+	} else {
+		err = fmt.Errorf("%s: the document cannot be read (%w)", in.path, err)
 	}
+	lines := newLines(io.MultiReader(bytes.NewReader(text), ration.in), in.mostLine)
+	lines.number = before
+	if in.namedLines() {
+		return in.lines(lines)
+	}
+	if in.skipped == nil || !bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
+		return nil, err
+	}
+	whole := in.skipped
+	in.skipped = &Skipped{}
+	out, linesErr := in.lines(lines)
+	if linesErr != nil || len(out) == 0 {
+		return nil, err
+	}
+	whole.merge(in.skipped)
+	return out, nil
+}
+
+// namedLines tells whether the file's name is that of JSON Lines.
+func (in input) namedLines() bool {
+	return strings.HasSuffix(strings.ToLower(strings.TrimSuffix(in.path, ".gz")), ".jsonl")
+}
+
+// document decodes a JSON document; before is how many lines stand above it.
+func (in input) document(text []byte, before int) ([]raw, error) {
 	if !utf8.Valid(text) {
 		return nil, fmt.Errorf("%s is no valid UTF-8; convert the file", in.path)
 	}
@@ -87,7 +140,10 @@ func (in input) json(l *lines) ([]raw, error) {
 		source := fmt.Sprintf("%s#%d", in.path, i)
 		fields, ok := item.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("%s: the item is no JSON object; a record must be one", source)
+			if err := in.skipped.refuse(fmt.Errorf("%s: the item is no JSON object; a record must be one", source)); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		if out, err = in.add(out, raw{fields, source}); err != nil {
 			return nil, err

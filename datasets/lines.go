@@ -17,7 +17,11 @@ type lines struct {
 	begun  []byte
 	peeked bool // begun is a line read ahead
 	end    bool
+
+	tooLong bool // the last line was too long, and its rest is unread
 }
+
+var errLongLine = errors.New("the line is longer")
 
 func newLines(in io.Reader, most int) *lines {
 	b := bufio.NewReaderSize(in, 1<<16)
@@ -68,6 +72,22 @@ func (l *lines) next() (line []byte, done bool, err error) {
 	return line, l.end && len(line) == 0, err
 }
 
+// discard reads on to the end of a line that was too long.
+func (l *lines) discard() error {
+	for l.tooLong {
+		_, err := l.in.ReadSlice('\n')
+		switch {
+		case errors.Is(err, io.EOF):
+			l.end, l.tooLong = true, false
+		case err == nil:
+			l.tooLong = false
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return err
+		}
+	}
+	return nil
+}
+
 // read reads one line, newline included.
 func (l *lines) read() ([]byte, error) {
 	l.number++
@@ -77,7 +97,8 @@ func (l *lines) read() ([]byte, error) {
 		line = append(line, part...)
 		switch {
 		case len(line) > l.most:
-			return nil, fmt.Errorf("the line is longer than %d MB; a record should be a line of its own", l.most>>20)
+			l.tooLong = err != nil
+			return nil, fmt.Errorf("%w than %d MB; a record should be a line of its own", errLongLine, l.most>>20)
 		case err == nil:
 			return line, nil
 		case errors.Is(err, io.EOF):

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -22,8 +22,12 @@ type raw struct {
 
 // An input is one file, or one member of an archive, and how much of it is read.
 type input struct {
-	path  string // what error messages call it
-	limit int    // records wanted; 0: all
+	path     string   // what error messages call it
+	limit    int      // records wanted; 0: all
+	member   string   // the archive's file that is wanted; empty: the only set of records
+	password string   // of an encrypted archive
+	columns  []string // of CSV without a header
+	skipped  *Skipped // where malformed records are counted; nil: they are errors
 
 	// More than this is no data set but a mistake or an attack.
 	mostLine    int   // bytes of a line, CSV row or JSON document
@@ -46,9 +50,26 @@ func (in input) add(out []raw, r raw) ([]raw, error) {
 	return append(out, r), nil
 }
 
-// readFile reads up to limit records (0: all) of a file, whatever its format.
-func readFile(path string, limit int) ([]raw, error) {
-	f, err := os.Open(path)
+// each reads n parts, one after the other, until there are enough records.
+func (in input) each(n int, read func(part input, k int) ([]raw, error)) ([]raw, error) {
+	var out []raw
+	for k := 0; k < n && !in.full(out); k++ {
+		part := in
+		if in.limit > 0 {
+			part.limit = in.limit - len(out)
+		}
+		records, err := read(part, k)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, records...)
+	}
+	return out, nil
+}
+
+// file reads the file at the path, whatever its format.
+func (in input) file() ([]raw, error) {
+	f, err := os.Open(in.path)
 	if err != nil {
 		return nil, fmt.Errorf("reading records: %w", err)
 	}
@@ -58,9 +79,9 @@ func readFile(path string, limit int) ([]raw, error) {
 		return nil, fmt.Errorf("reading records: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file of records; name a file", path)
+		return nil, fmt.Errorf("%s is no file of records; name a file", in.path)
 	}
-	return newInput(path, limit).read(f, info.Size())
+	return in.read(f, info.Size())
 }
 
 // read tells the formats apart by their first bytes.
@@ -74,11 +95,15 @@ func (in input) read(f io.ReaderAt, size int64) ([]raw, error) {
 	if _, err := stream.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("reading records: %w", err)
 	}
-	switch formatOf(head[:n]) {
+	format := formatOf(head[:n])
+	if in.member != "" && format != "zip" {
+		return nil, in.damaged("zip", zip.ErrFormat)
+	}
+	switch format {
 	case "Parquet":
 		return in.parquet(f, size)
 	case "zip":
-		return in.zip(f, size, "")
+		return in.zip(f, size)
 	case "gzip":
 		return in.gzip(stream)
 	}
@@ -103,44 +128,37 @@ func (in input) gzip(f io.Reader) ([]raw, error) {
 	if err != nil {
 		return nil, in.damaged("gzip", err)
 	}
-	return in.text(z)
+	return in.unpacked(z)
 }
 
-// zip reads the member of that name, or the only one that holds records.
-func (in input) zip(f io.ReaderAt, size int64, member string) ([]raw, error) {
-	z, err := zip.NewReader(f, size)
+// unpacked reads what came out of an archive: text, or Parquet by way of a
+// temporary file, since it is not read from front to back.
+func (in input) unpacked(content io.Reader) ([]raw, error) {
+	head := make([]byte, 4)
+	n, err := io.ReadFull(content, head)
+	content = io.MultiReader(bytes.NewReader(head[:n]), content)
+	if err != nil || formatOf(head) != "Parquet" {
+		return in.text(content)
+	}
+	f, err := os.CreateTemp("", "refreekv-*.parquet")
 	if err != nil {
-		return nil, in.damaged("zip", err)
+		return nil, fmt.Errorf("%s: unpacking: %w", in.path, err)
 	}
-	var found []*zip.File
-	for _, m := range z.File {
-		if m.Mode().IsRegular() && (member != "" && path.Base(m.Name) == member || member == "" && isRecordFile(m.Name)) {
-			found = append(found, m)
-		}
-	}
-	switch {
-	case len(found) == 0 && member != "":
-		return nil, fmt.Errorf("%s holds no file %s; fetch it again, or give a folder that holds %s", in.path, member, member)
-	case len(found) == 0:
-		return nil, fmt.Errorf("%s holds no .jsonl, .json or .csv file; unpack it and name the file with the records", in.path)
-	case len(found) > 1:
-		return nil, fmt.Errorf("%s holds %d files of records; unpack it and name one", in.path, len(found))
-	}
-	in.path += "/" + printable(found[0].Name)
-	content, err := found[0].Open()
+	defer os.Remove(f.Name())
+	defer f.Close()
+	size, err := io.Copy(f, in.rationed(content))
 	if err != nil {
-		return nil, in.damaged("zip", err)
+		return nil, fmt.Errorf("%s: the archive cannot be unpacked (%w); fetch or make it again", in.path, err)
 	}
-	defer content.Close()
-	return in.text(content)
+	return in.parquet(f, size)
 }
+
+// recordEndings are the names of files of records.
+var recordEndings = []string{".jsonl", ".json", ".csv", ".parquet"}
 
 func isRecordFile(name string) bool {
-	switch strings.ToLower(filepath.Ext(name)) {
-	case ".json", ".jsonl", ".csv":
-		return !strings.HasPrefix(name, "__MACOSX/")
-	}
-	return false
+	name = strings.ToLower(name)
+	return slices.Contains(recordEndings, filepath.Ext(strings.TrimSuffix(name, ".gz"))) && !strings.HasPrefix(name, "__macosx/")
 }
 
 // printable is a text that a file holds, fit for a line of ours.
@@ -153,27 +171,36 @@ func printable(text string) string {
 	}, text)
 }
 
-// text tells JSON, JSON Lines and CSV apart by their first line.
+// text tells JSON, JSON Lines and CSV apart by their first line; the file's name
+// counts only where that is none of them.
 func (in input) text(content io.Reader) ([]raw, error) {
-	l := newLines(&rationed{content, in.mostBytes, fmt.Errorf("there are more than %d MB in it; split it into several files", in.mostBytes>>20)}, in.mostLine)
+	l := newLines(in.rationed(content), in.mostLine)
 	first, err := l.peek()
+	for errors.Is(err, errLongLine) && in.skipped != nil {
+		in.skipped.refuse(in.broken(l, err))
+		if err = l.discard(); err == nil {
+			first, err = l.peek()
+		}
+	}
 	if err != nil {
-		return nil, in.broken(l, err)
+		return nil, in.skipped.refuse(in.broken(l, err))
 	}
 	if len(first) == 0 {
-		return nil, fmt.Errorf("%s is empty; it should hold records", in.path)
+		return nil, in.skipped.refuse(fmt.Errorf("%s is empty; it should hold records", in.path))
 	}
 	if name := formatOf(first); name != "" {
 		return nil, fmt.Errorf("%s: there is a %s file inside the archive; unpack it", in.path, name)
 	}
-	switch first[0] {
-	case '{':
+	switch {
+	case first[0] == '{':
 		if data, whole := wholeObject(first); !whole || data && l.last() {
 			return in.json(l)
 		}
 		return in.lines(l)
-	case '[':
+	case first[0] == '[':
 		return in.json(l)
+	case in.namedLines():
+		return in.lines(l)
 	}
 	return in.csv(l)
 }
@@ -189,6 +216,11 @@ func (in input) broken(l *lines, err error) error {
 	return fmt.Errorf("%s:%d: the file cannot be read on (%w); fetch or make it again", in.path, max(l.number, 1), err)
 }
 
+// rationed bounds what comes out of a file or archive.
+func (in input) rationed(content io.Reader) *rationed {
+	return &rationed{in: content, left: in.mostBytes, over: fmt.Errorf("there are more than %d MB in it; split it into several files", in.mostBytes>>20)}
+}
+
 // rationed gives no more than left bytes, then an error.
 type rationed struct {
 	in   io.Reader
@@ -199,10 +231,12 @@ type rationed struct {
 func (r *rationed) Read(p []byte) (int, error) {
 	if r.left <= 0 && len(p) > 0 {
 		// The ration may have been exactly enough.
-		n, err := io.ReadFull(r.in, make([]byte, 1))
+		one := make([]byte, 1)
+		n, err := io.ReadFull(r.in, one)
 		if n == 0 {
 			return 0, err
 		}
+		r.in = io.MultiReader(bytes.NewReader(one), r.in) // for whoever goes on without a ration
 		return 0, r.over
 	}
 	n, err := r.in.Read(p[:min(int64(len(p)), r.left)])

@@ -44,11 +44,11 @@ func newPull() *cobra.Command {
 			if err := checkDataset(args[0]); err != nil {
 				return usageError{err}
 			}
-			path, info, err := datasets.Pull(cmd.Context(), args[0], downloadProgress(cmd.ErrOrStderr()))
+			pulled, err := datasets.Pull(cmd.Context(), args[0], downloadProgress(cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s\nlicence: %s\n", path, info.Licence)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s\nlicence: %s\nsha256: %s\n", pulled.Path, pulled.Info.Licence, pulled.SHA256)
 			return nil
 		},
 	})

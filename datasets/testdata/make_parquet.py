@@ -3,13 +3,15 @@
     python make_parquet.py
 
 Texts are our own. Run with Python 3.11 and pyarrow 26.0.1. *.parquet are laid out
-as Hugging Face lays data sets out; expected.json holds, per file, the records that
-pyarrow itself reads from it.
+as Hugging Face lays data sets out, hub/ and shards/ in several files; expected.json
+holds, per file or folder, the records that pyarrow itself reads from it.
 """
+import datetime
 import decimal
 import json
 import pathlib
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -68,11 +70,47 @@ def kinds():
     return [full, empty, bare, holes]
 
 
+# Times, numbers and nesting beyond that.
+MORE = pa.schema([
+    ("id", pa.string()), ("date", pa.date32()), ("utc", pa.timestamp("us", tz="UTC")), ("local", pa.timestamp("ms")), ("fine", pa.timestamp("ns")),
+    ("time", pa.time64("us")), ("short", pa.time32("ms")), ("long", pa.decimal128(30, 10)), ("negative", pa.decimal128(5, 3)), ("half", pa.float16()),
+    ("sixteen", pa.binary(4)), ("large", pa.list_(pa.uint64())), ("dates", pa.list_(pa.date32())), ("flags", pa.list_(pa.list_(pa.list_(pa.bool_())))),
+    ("deep", pa.list_(pa.struct([
+        ("inner", pa.list_(pa.struct([("b", pa.struct([("c", pa.list_(pa.string()))])), ("n", pa.int16())]))),
+        ("map", pa.map_(pa.string(), pa.list_(pa.struct([("x", pa.int64())])))),
+    ]))),
+    ("story", pa.struct([("questions", pa.list_(pa.struct([("input_text", pa.string()), ("turn_id", pa.int32())]))), ("source", pa.string())])),
+])
+
+
+def more():
+    at = datetime.datetime(2024, 5, 1, 12, 30, 15, 250000)
+    full = {
+        "id": "full", "date": at.date(), "utc": at.replace(tzinfo=datetime.timezone.utc), "local": at, "fine": at, "time": at.time(), "short": at.time(),
+        "long": decimal.Decimal("12345678901234567890.0123456789"), "negative": decimal.Decimal("-0.125"), "half": np.float16(-1.5), "sixteen": b"abcd",
+        "large": [18000000000000000000, 1], "dates": [at.date(), None], "flags": [[[True], []], [], [[False, None], None]],
+        "deep": [{"inner": [{"b": {"c": ["x", None]}, "n": 1}, {"b": None, "n": None}, None], "map": {"k": [{"x": 1}, None], "l": []}}, {"inner": [], "map": None}, None],
+        "story": {"questions": [{"input_text": "why?", "turn_id": 1}, {"input_text": "when?", "turn_id": 2}], "source": "made up"},
+    }
+    old = {name: None for name in full} | {"id": "old", "date": datetime.date(1969, 12, 31), "utc": datetime.datetime(1969, 12, 31, 23, 59, 59, 1, datetime.timezone.utc),
+        "local": datetime.datetime(1, 1, 1), "long": decimal.Decimal("-1"), "negative": decimal.Decimal("0.1"), "half": np.float16(2 ** -24)}
+    return [full, old, full | {"id": "again", "story": {"questions": [], "source": None}, "deep": []}]
+
+
 def plain(value):
-    """What JSON can hold; bytes become text, as the reader gives them."""
+    """What JSON can hold, as the reader gives it: bytes as text, times in ISO 8601
+    without zeros at the end, a decimal that no float holds as its digits."""
     if isinstance(value, bytes):
         return value.decode()
     if isinstance(value, decimal.Decimal):
+        return float(value) if decimal.Decimal(repr(float(value))) == value else f"{value:f}"
+    if isinstance(value, (datetime.datetime, datetime.time)):
+        text = value.isoformat().removesuffix("+00:00")
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+        return text + ("Z" if value.tzinfo else "")
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, np.floating):
         return float(value)
     if isinstance(value, list):
         return [plain(v) for v in value]
@@ -96,6 +134,18 @@ def main():
         "_id": "DELTA_BYTE_ARRAY", "input": "DELTA_LENGTH_BYTE_ARRAY", "length": "DELTA_BINARY_PACKED"}, use_dictionary=["dataset"])
     write("kinds.parquet", kinds(), KINDS)
     write("none.parquet", [], LONGBENCH)
+    write("more.parquet", more(), MORE)
+
+    def split(folder, names, rows, schema):
+        (HERE / folder).mkdir(parents=True, exist_ok=True)
+        size = -(-len(rows) // len(names))
+        for i, name in enumerate(names):
+            pq.write_table(pa.Table.from_pylist(rows[i * size:(i + 1) * size], schema=schema), HERE / folder / name)
+        tables = [pq.read_table(HERE / folder / name) for name in names]
+        expected[folder] = [plain(r) for r in pa.concat_tables(tables).to_pylist(maps_as_pydicts="strict")]
+
+    split("hub/default/test", ["0000.parquet", "0001.parquet"], longbench(5), LONGBENCH)
+    split("shards", [f"test-{i:05}-of-00003.parquet" for i in range(3)], longbench(7), LONGBENCH)
     (HERE / "expected.json").write_text(json.dumps(expected, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
