@@ -46,7 +46,15 @@ func (a adaKV) Select(p *model.Prefix) (model.Keep, error) {
 	return eachScored(p, a.scorer, func(_ int, scores [][]float64, s *scratch) (model.LayerKeep, error) {
 		all := make([]float64, 0, len(scores)*n)
 		for _, list := range scores {
-			for _, pos := range topK(s.queue[:0], list, safe, s.spare) {
+			guarded := topK(s.queue[:0], list, safe, s.spare)
+			// What a score wants in any case comes after what is safe; where the
+			// budget cannot hold it all, the heads share it, newest first.
+			for pos, x := range list {
+				if math.IsInf(x, 1) {
+					list[pos] = math.MaxFloat64 * (float64(pos+1) / float64(n))
+				}
+			}
+			for _, pos := range guarded {
 				list[pos] = math.Inf(1)
 			}
 			all = append(all, list...)

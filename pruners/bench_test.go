@@ -29,6 +29,19 @@ func BenchmarkSelect(b *testing.B) {
 		"snapkv budget=0.5 pooling=avg kernel=5",
 		"snapkv budget=0.5 kernel=255",
 		"streamingllm budget=0.5",
+		"knorm budget=0.5",
+		"tova budget=0.5",
+		"keydiff budget=0.5",
+		"lagkv budget=0.5",
+		"cur budget=0.5",
+		"observed_attention budget=0.5",
+		"scissorhands budget=0.5",
+		"random budget=0.5",
+		"adakv budget=0.5",
+		"adakv budget=0.5 score=knorm",
+		"pyramidkv budget=0.2",
+		"chunkkv budget=0.5",
+		"simlayerkv",
 	} {
 		pruner := mustNew(b, text)
 		b.Run(text, func(b *testing.B) {
@@ -46,15 +59,20 @@ func BenchmarkSelect(b *testing.B) {
 // of them on the first token.
 func benchPrefix(s model.Shape, n int) *model.Prefix {
 	rng := rand.New(rand.NewPCG(1, 1))
-	p := model.NewPrefix(s, n, model.Needs{LastRows: 9, ColumnSums: true})
+	p := model.NewPrefix(s, n, model.Needs{LastRows: 64, ColumnSums: true})
+	const different = 9 // more take long to make
 	for l := range s.Layers {
 		for h := range s.Heads {
-			for back := range p.Needs().LastRows {
+			for back := range different {
 				fillBench(rng, p.Row(l, h, back)[:n-back])
+			}
+			for back := different; back < p.Needs().LastRows; back++ {
+				copy(p.Row(l, h, back)[:n-back], p.Row(l, h, back%different))
 			}
 			fillBench(rng, p.ColumnSum(l, h))
 		}
 	}
+	fillKeyValues(rng, p)
 	return p
 }
 

@@ -83,6 +83,48 @@ func TestShortPrompts(t *testing.T) {
 		{"streamingllm budget=0.001", 9, []int32{8}},
 		{"streamingllm budget=3 sinks=100", 9, []int32{0, 1, 8}},
 		{"streamingllm budget=3 sinks=0", 9, []int32{6, 7, 8}},
+		// Keys and values are zeros here: to those that look at them all is equal, and
+		// the oldest stay.
+		{"knorm budget=0.2", 1, []int32{0}},
+		{"knorm budget=2", 4, []int32{0, 1}},
+		{"keydiff budget=0.2", 1, []int32{0}},
+		{"keydiff budget=2", 4, []int32{0, 1}},
+		{"cur budget=0.2", 1, []int32{0}},
+		{"cur budget=6", 9, []int32{0, 1, 2, 3, 4, 5}},
+		{"cur budget=2 sinks=0 window=100", 4, []int32{0, 1}},
+		{"cur budget=2", 4, []int32{2, 3}}, // of more sinks than fit the newest stay
+		{"cur budget=2 sinks=100", 4, []int32{2, 3}},
+		{"lagkv budget=0.2", 1, []int32{0}},
+		{"lagkv budget=0.001", 9, []int32{8}},
+		{"lagkv budget=6", 9, []int32{0, 1, 2, 3, 7, 8}},
+		{"lagkv budget=6 sinks=100", 9, []int32{3, 4, 5, 6, 7, 8}},
+		{"lagkv budget=5 sinks=0 lag=2", 9, []int32{1, 3, 6, 7, 8}}, // of equal ones a chunk's last ranks first
+		{"random budget=0.2", 1, []int32{0}},
+		{"tova budget=0.2", 1, []int32{0}},
+		{"tova budget=0.001", 16, []int32{15}},
+		{"tova budget=3", 6, []int32{3, 4, 5}},
+		{"observed_attention budget=0.2", 1, []int32{0}},
+		{"observed_attention budget=2", 4, []int32{2, 3}},
+		{"scissorhands budget=0.2", 1, []int32{0}},
+		{"scissorhands budget=3", 6, []int32{3, 4, 5}},
+		{"scissorhands budget=3 window=100 recent=1", 6, []int32{0, 1, 5}}, // no weight is below an even share
+		{"adakv budget=0.2", 1, []int32{0}},
+		{"adakv budget=0.001", 16, []int32{15}},
+		{"adakv budget=2", 16, []int32{14, 15}},
+		{"adakv budget=2 score.window=1000", 6, []int32{4, 5}},
+		{"pyramidkv budget=0.2", 1, []int32{0}},
+		{"pyramidkv budget=0.001", 16, []int32{15}},
+		{"pyramidkv budget=0.001 score=h2o score.window=1000 schedule=factory", 16, []int32{15}},
+		{"pyramidkv budget=3 score.window=1000 schedule=kvpress", 6, []int32{3, 4, 5}},
+		{"chunkkv budget=0.2", 1, []int32{0}},
+		{"chunkkv budget=2 score=tova", 3, []int32{1, 2}},
+		{"chunkkv budget=0.5 score=tova chunk=4", 10, []int32{8, 9}},
+		{"chunkkv budget=8 score=tova chunk=4", 10, []int32{4, 5, 6, 7, 8, 9}},
+		{"chunkkv budget=0.001 score=knorm chunk=4", 10, []int32{0, 1, 2, 3}},
+		{"simlayerkv threshold=0", 1, []int32{0}},
+		{"simlayerkv threshold=0 sinks=1 recent=3", 5, []int32{0, 1, 2, 3, 4}},
+		{"simlayerkv threshold=0 sinks=1 recent=3", 6, []int32{0, 4, 5}},
+		{"simlayerkv threshold=0 sinks=1 recent=3 last_rows=2", 7, []int32{0, 6}},
 	} {
 		p := model.NewPrefix(s, c.n, everyRow)
 		for h := range s.Heads {
@@ -119,6 +161,15 @@ func TestNotFinite(t *testing.T) {
 		{"h2o budget=0.5 rows=all", []int{columns}},
 		{"snapkv budget=0.5 window=12", []int{0, 5, 11}},
 		{"snapkv budget=0.5 pooling=avg", []int{0, 7}},
+		{"tova budget=0.5", []int{0}},
+		{"observed_attention budget=0.5", []int{columns}},
+		{"scissorhands budget=0.5 window=12", []int{0, 5, 9}},
+		{"adakv budget=0.5", []int{0, 1, 7}},
+		{"adakv budget=0.5 score=h2o score.rows=all", []int{columns}},
+		{"pyramidkv budget=0.5", []int{0, 1, 7}},
+		{"pyramidkv budget=3", []int{0}},
+		{"chunkkv budget=0.5", []int{0, 7}},
+		{"simlayerkv recent=8 last_rows=3", []int{0, 1, 2}},
 	} {
 		for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 			for _, back := range c.back {
@@ -133,6 +184,38 @@ func TestNotFinite(t *testing.T) {
 					if err == nil || !strings.Contains(err.Error(), "layer 2, head 5") || keep != nil {
 						t.Errorf("%s: %g in row %d back at key %d: %v", c.text, bad, back, pos, err)
 					}
+				}
+			}
+		}
+	}
+}
+
+// So are keys and values.
+func TestNotANumberInKeys(t *testing.T) {
+	s, n, nan := shapes[2], 40, float32(math.NaN())
+	for text, inValues := range map[string]bool{
+		"knorm budget=0.5": false, "keydiff budget=0.5": false,
+		"lagkv budget=0.9 lag=8": true, "lagkv budget=0.9 lag=8 cross_scoring=true": true, "cur budget=0.5": true,
+		"adakv budget=0.5 score=knorm": false, "pyramidkv budget=0.5 score=cur": true, "chunkkv budget=0.5 score=keydiff": false,
+	} {
+		for _, pos := range []int{6, 20, 30} {
+			for _, inKey := range []bool{true, false} {
+				if !inKey && !inValues {
+					continue
+				}
+				p := attentionPrefix(1, softmaxRows, s, n)
+				key, value := make([]float32, s.HeadDim), make([]float32, s.HeadDim)
+				p.Key(2, 1, pos, key)
+				p.Value(2, 1, pos, value)
+				if inKey {
+					key[3] = nan
+				} else {
+					value[3] = nan
+				}
+				p.SetKeyValue(2, 1, pos, key, value)
+				keep, err := mustNew(t, text).Select(p)
+				if err == nil || !strings.Contains(err.Error(), "layer 2, list 1: the score of position") || keep != nil {
+					t.Errorf("%s: not a number at position %d, in the key: %t: %v", text, pos, inKey, err)
 				}
 			}
 		}
@@ -164,6 +247,13 @@ func TestMissingNeeds(t *testing.T) {
 		{"h2o budget=0.5", model.Needs{LastRows: 7, ColumnSums: true}},
 		{"h2o budget=0.5 rows=all", model.Needs{LastRows: 8}},
 		{"snapkv budget=0.5 window=32", model.Needs{LastRows: 8}},
+		{"tova budget=0.5", model.Needs{ColumnSums: true}},
+		{"observed_attention budget=0.5", model.Needs{LastRows: 50}},
+		{"scissorhands budget=0.5", model.Needs{LastRows: 49}},
+		{"adakv budget=0.5 score.window=32", model.Needs{LastRows: 31}},
+		{"pyramidkv budget=0.5 score=observed_attention", model.Needs{LastRows: 50}},
+		{"chunkkv budget=0.5", model.Needs{LastRows: 7}},
+		{"simlayerkv last_rows=4", model.Needs{LastRows: 3}},
 	} {
 		pruner := mustNew(t, c.text)
 		if _, err := pruner.Select(model.NewPrefix(shapes[0], 50, c.has)); err == nil || !strings.Contains(err.Error(), "Needs") {
@@ -178,16 +268,29 @@ func TestMissingNeeds(t *testing.T) {
 // Needs ask for what Select reads and no more.
 func TestNeeds(t *testing.T) {
 	for text, want := range map[string]model.Needs{
-		"full":                             {},
-		"streamingllm budget=0.5":          {},
-		"refreekv":                         {LastRows: 1},
-		"refreekv last_rows=5":             {LastRows: 5},
-		"refreekv ranking=attention":       {LastRows: 8},
-		"refreekv ranking=snapkv":          {LastRows: 9},
-		"h2o budget=0.5":                   {LastRows: 8},
-		"h2o budget=0.5 window=3":          {LastRows: 3},
-		"h2o budget=0.5 rows=all window=3": {ColumnSums: true},
-		"snapkv budget=0.5 window=32":      {LastRows: 32},
+		"full":                                        {},
+		"streamingllm budget=0.5":                     {},
+		"refreekv":                                    {LastRows: 1},
+		"refreekv last_rows=5":                        {LastRows: 5},
+		"refreekv ranking=attention":                  {LastRows: 8},
+		"refreekv ranking=snapkv":                     {LastRows: 9},
+		"h2o budget=0.5":                              {LastRows: 8},
+		"h2o budget=0.5 window=3":                     {LastRows: 3},
+		"h2o budget=0.5 rows=all window=3":            {ColumnSums: true},
+		"snapkv budget=0.5 window=32":                 {LastRows: 32},
+		"knorm budget=0.5":                            {},
+		"keydiff budget=0.5":                          {},
+		"lagkv budget=0.5":                            {},
+		"cur budget=0.5":                              {},
+		"random budget=0.5":                           {},
+		"tova budget=0.5":                             {LastRows: 1},
+		"observed_attention budget=0.5":               {ColumnSums: true},
+		"scissorhands budget=0.5":                     {LastRows: 64},
+		"adakv budget=0.5":                            {LastRows: 8},
+		"adakv budget=0.5 score=knorm":                {},
+		"pyramidkv budget=0.5 score=tova":             {LastRows: 1},
+		"chunkkv budget=0.5 score=h2o score.rows=all": {ColumnSums: true},
+		"simlayerkv last_rows=32":                     {LastRows: 32},
 	} {
 		if diff := cmp.Diff(want, mustNew(t, text).Needs()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", text, diff)

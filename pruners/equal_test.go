@@ -3,6 +3,7 @@ package pruners
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -40,19 +41,41 @@ func equalSpecs() []string {
 				specs = append(specs, "snapkv budget="+b+heads+o)
 			}
 		}
+		for _, o := range []string{
+			"knorm", "tova", "observed_attention", "keydiff", "random", "random seed=3",
+			"lagkv", "lagkv lag=8", "lagkv lag=3 sinks=0", "lagkv lag=5 cross_scoring=true", "lagkv lag=1 sinks=9",
+			"cur", "cur sinks=0 window=0", "cur window=5 leverage=mean", "cur window=1 leverage=value", "cur leverage=key sinks=30",
+			"scissorhands", "scissorhands window=1 recent=0", "scissorhands window=20 recent=25",
+			"adakv", "adakv safeguard=0 score.window=4", "adakv safeguard=1 score.heads=kv", "adakv score=knorm", "adakv score=keydiff safeguard=0.5",
+			"adakv score=tova", "adakv score=h2o score.rows=all score.window=16", "adakv score=lagkv score.lag=8 score.cross_scoring=true", "adakv score=scissorhands",
+			"pyramidkv", "pyramidkv beta=3 score.heads=kv score.pooling=avg", "pyramidkv schedule=factory beta=1", "pyramidkv schedule=kvpress",
+			"pyramidkv schedule=kvpress beta=5 score.window=2", "pyramidkv score=knorm beta=4", "pyramidkv score=h2o schedule=factory score.window=3",
+			"pyramidkv score=observed_attention schedule=kvpress beta=2", "pyramidkv score=scissorhands beta=3", "pyramidkv score=tova schedule=factory beta=2",
+			"chunkkv", "chunkkv chunk=1", "chunkkv chunk=7 score.window=3 score.heads=kv", "chunkkv score=knorm chunk=4", "chunkkv score=tova chunk=5", "chunkkv score=random",
+		} {
+			specs = append(specs, o+" budget="+b)
+		}
+	}
+	for _, threshold := range []string{"0", "0.3", "0.6", "0.9", "1"} {
+		for _, o := range []string{"", " recent=8", " recent=20 sinks=0", " recent=9 last_rows=8", " recent=30 last_rows=2 sinks=1"} {
+			specs = append(specs, "simlayerkv threshold="+threshold+o)
+		}
 	}
 	return specs
 }
 
 func TestEqualsReference(t *testing.T) {
 	specs := equalSpecs()
-	// Every fifth spec for one prompt, others for the next: all meet every kind
-	// of rows and every shape.
+	// One spec in many for one prompt, others for the next: all meet every kind of
+	// rows, every shape and long prompts.
 	turn := 0
-	check := func(t *testing.T, kind string, shape, n int) {
+	check := func(t *testing.T, kind string, shape, n, every int) {
 		p := attentionPrefix(uint64(shape), kind, shapes[shape], n)
 		turn++
-		for i := turn % 5; i < len(specs); i += 5 {
+		for i := turn % every; i < len(specs); i += every {
+			if n == 2 && strings.Contains(specs[i], "keydiff") {
+				continue // the mean of two directions is as far from both: a tie that rounding breaks
+			}
 			got, want := mustSelect(t, specs[i], p), reference(t, specs[i], p)
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("%s on %s rows, %+v, %d tokens (-reference +got):\n%s", specs[i], kind, shapes[shape], n, cmp.Diff(want, got))
@@ -63,16 +86,16 @@ func TestEqualsReference(t *testing.T) {
 		for shape := range shapes {
 			t.Run(fmt.Sprintf("%s/%d", kind, shape), func(t *testing.T) {
 				for _, n := range []int{1, 2, 3, 4, 5, 6, 8, 9, 10, 13, 17, 33, 64} {
-					check(t, kind, shape, n)
+					check(t, kind, shape, n, 10)
 				}
 			})
 		}
 	}
 	for _, kind := range []string{softmaxRows, quantisedRows} {
 		t.Run(kind+"/long", func(t *testing.T) {
-			check(t, kind, 1, 300)
-			check(t, kind, 3, 300)
-			check(t, kind, 2, 161)
+			check(t, kind, 1, 300, 6)
+			check(t, kind, 3, 300, 6)
+			check(t, kind, 2, 161, 6)
 		})
 	}
 }

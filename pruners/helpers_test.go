@@ -21,6 +21,24 @@ func mustNew(t testing.TB, text string) Pruner {
 	return p
 }
 
+// mustResolve reads a method and its settings, defaults filled in.
+func mustResolve(t testing.TB, text string) (method, options) {
+	t.Helper()
+	spec, err := Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := find(spec.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, err := m.resolve(spec.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, settings
+}
+
 // mustSelect selects and holds the result to what every Keep must satisfy.
 func mustSelect(t testing.TB, text string, p *model.Prefix) model.Keep {
 	t.Helper()
@@ -55,8 +73,9 @@ var shapes = []model.Shape{
 	{Layers: 3, Heads: 2, KVHeads: 1, HeadDim: 8},
 }
 
-// attentionPrefix is a prompt with attention of a kind. Column sums are of
-// their own: no pruner may take them for the sum of the rows at hand.
+// attentionPrefix is a prompt with attention of a kind and normally distributed
+// keys and values. Column sums are of their own: no pruner may take them for the
+// sum of the rows at hand.
 func attentionPrefix(seed uint64, kind string, s model.Shape, n int) *model.Prefix {
 	rng := rand.New(rand.NewPCG(seed, uint64(n)))
 	p := model.NewPrefix(s, n, everyRow)
@@ -68,7 +87,24 @@ func attentionPrefix(seed uint64, kind string, s model.Shape, n int) *model.Pref
 			fill(rng, kind, p.ColumnSum(l, h))
 		}
 	}
+	fillKeyValues(rng, p)
 	return p
+}
+
+// fillKeyValues gives every entry a key and a value of its own.
+func fillKeyValues(rng *rand.Rand, p *model.Prefix) {
+	s := p.Shape()
+	key, value := make([]float32, s.HeadDim), make([]float32, s.HeadDim)
+	for l := range s.Layers {
+		for kv := range s.KVHeads {
+			for pos := range p.Len() {
+				for i := range key {
+					key[i], value[i] = float32(rng.NormFloat64()), float32(rng.NormFloat64())
+				}
+				p.SetKeyValue(l, kv, pos, key, value)
+			}
+		}
+	}
 }
 
 func fill(rng *rand.Rand, kind string, row []float32) {

@@ -29,7 +29,7 @@ func lists(keep model.Keep, s model.Shape) [][][]int32 {
 
 // Whatever the method, a budget of 100 % is the full cache.
 func TestFullBudgetKeepsEverything(t *testing.T) {
-	for _, text := range []string{
+	specs := []string{
 		"full",
 		"refreekv budget=1 threshold=0", "refreekv budget=1 threshold=0 sinks=0 norm_scope=all last_rows=5",
 		"refreekv threshold=0 head_agg=joint", "refreekv threshold=0 head_agg=per_head", "refreekv budget=1 norm_scope=mixed",
@@ -38,10 +38,17 @@ func TestFullBudgetKeepsEverything(t *testing.T) {
 		"h2o budget=1", "h2o budget=1 rows=all split=half", "h2o budget=1 heads=kv", "h2o budget=400", "h2o budget=1 window=64",
 		"snapkv budget=1", "snapkv budget=1 heads=kv group=max", "snapkv budget=1 window=32 kernel=5 pooling=avg", "snapkv budget=900",
 		"streamingllm budget=1", "streamingllm budget=1 sinks=500", "streamingllm budget=400",
-	} {
-		for _, s := range shapes {
-			for _, n := range []int{1, 2, 4, 5, 8, 9, 100, 400} {
-				keep := mustSelect(t, text, attentionPrefix(1, softmaxRows, s, n))
+		"knorm budget=1", "tova budget=400", "keydiff budget=1", "lagkv budget=1 lag=16", "cur budget=1", "observed_attention budget=900",
+		"scissorhands budget=1", "random budget=1", "simlayerkv threshold=1 recent=16",
+		"adakv budget=1", "adakv budget=1 safeguard=0 score=knorm", "adakv budget=400 score.heads=kv",
+		"pyramidkv budget=1", "pyramidkv budget=400 schedule=factory", "pyramidkv budget=1 schedule=kvpress score.window=64",
+		"chunkkv budget=1", "chunkkv budget=400 chunk=7 score=knorm",
+	}
+	for _, s := range shapes {
+		for _, n := range []int{1, 2, 4, 5, 8, 9, 100, 400} {
+			p := attentionPrefix(1, softmaxRows, s, n)
+			for _, text := range specs {
+				keep := mustSelect(t, text, p)
 				if keep.Budget(n) != 1 {
 					t.Errorf("%s, %+v, %d tokens: budget %g", text, s, n, keep.Budget(n))
 				}
@@ -72,6 +79,16 @@ func TestProtectedTokens(t *testing.T) {
 		{"snapkv budget=0.2 window=13 heads=kv", 0, 13},
 		{"streamingllm budget=0.2", 4, 16},
 		{"streamingllm budget=0.2 sinks=7", 7, 13},
+		{"tova budget=0.2", 0, 1},
+		{"lagkv budget=0.9 lag=16", 4, 16},
+		{"cur budget=0.2", 4, 0},
+		{"scissorhands budget=0.2", 0, 10},
+		{"adakv budget=0.2", 0, 8},
+		{"adakv budget=0.5 score=cur score.sinks=9", 9, 0},
+		{"pyramidkv budget=0.2", 0, 8},
+		{"pyramidkv budget=0.3 schedule=kvpress score.window=13", 0, 13},
+		{"chunkkv budget=0.2 chunk=5", 0, 8},
+		{"simlayerkv threshold=0 recent=20", 4, 19},
 	} {
 		for _, kind := range allKinds {
 			n := 100
@@ -240,6 +257,53 @@ func permuteHeads(p *model.Prefix, to []int) *model.Prefix {
 	return out
 }
 
+// permuteKVHeads moves KV heads with the query heads that read them.
+func permuteKVHeads(p *model.Prefix, to []int) *model.Prefix {
+	s := p.Shape()
+	heads := make([]int, s.Heads)
+	for h := range heads {
+		heads[h] = to[h/s.Group()]*s.Group() + h%s.Group()
+	}
+	out := permuteHeads(p, heads)
+	key, value := make([]float32, s.HeadDim), make([]float32, s.HeadDim)
+	for l := range s.Layers {
+		for kv, target := range to {
+			for pos := range p.Len() {
+				p.Key(l, kv, pos, key)
+				p.Value(l, kv, pos, value)
+				out.SetKeyValue(l, target, pos, key, value)
+			}
+		}
+	}
+	return out
+}
+
+// The same for KV heads and the methods that look at keys or choose per KV head.
+func TestKVHeadOrder(t *testing.T) {
+	s := shapes[1]
+	rng := rand.New(rand.NewPCG(7, 7))
+	for _, text := range []string{
+		"h2o budget=0.3 heads=kv", "snapkv budget=0.3 heads=kv group=max",
+		"knorm budget=0.3", "keydiff budget=0.3", "lagkv budget=0.6 lag=8", "cur budget=0.3", "tova budget=0.3", "observed_attention budget=0.3",
+		"scissorhands budget=0.3", "adakv budget=0.3", "adakv budget=0.3 score=keydiff", "pyramidkv budget=0.3", "pyramidkv budget=0.3 score=cur",
+		"chunkkv budget=0.3 chunk=5", "chunkkv budget=0.3 score=knorm", "simlayerkv recent=20 threshold=0.7",
+	} {
+		for range 2 {
+			p := attentionPrefix(rng.Uint64(), softmaxRows, s, 120)
+			to := rng.Perm(s.KVHeads)
+			got := lists(mustSelect(t, text, permuteKVHeads(p, to)), s)
+			for l, layer := range lists(mustSelect(t, text, p), s) {
+				for h, list := range layer {
+					moved := got[l][to[h/s.Group()]*s.Group()+h%s.Group()]
+					if !slices.Equal(list, moved) {
+						t.Fatalf("%s, layer %d: KV heads moved to %v, and head %d chooses otherwise (-before +after):\n%s", text, l, to, h, cmp.Diff(list, moved))
+					}
+				}
+			}
+		}
+	}
+}
+
 // The heads' order tells nothing: a cut for all heads does not move, and heads
 // that choose for themselves take their choice along.
 func TestHeadOrder(t *testing.T) {
@@ -293,6 +357,19 @@ func TestOneCut(t *testing.T) {
 		{"h2o budget=0.3 heads=kv", s.KVHeads, false},
 		{"snapkv budget=0.3 heads=kv group=sum", s.KVHeads, false},
 		{"streamingllm budget=0.3", 1, false},
+		{"knorm budget=0.3", s.KVHeads, false},
+		{"keydiff budget=0.3", s.KVHeads, false},
+		{"lagkv budget=0.3", s.KVHeads, false},
+		{"cur budget=0.3", s.KVHeads, false},
+		{"observed_attention budget=0.3", s.KVHeads, false},
+		{"scissorhands budget=0.3", s.KVHeads, false},
+		{"random budget=0.3", s.KVHeads, false},
+		{"tova budget=0.3", 1, false},
+		{"adakv budget=0.3", s.Heads, true},
+		{"adakv budget=0.3 score=knorm", s.KVHeads, true},
+		{"pyramidkv budget=0.3", s.Heads, false},
+		{"chunkkv budget=0.3", 1, false},
+		{"simlayerkv recent=20", 1, false},
 	} {
 		forms, differ := counts(c.text)
 		if want := []int{1, 1, c.lists}; strings.HasPrefix(c.text, "refreekv") && !slices.Equal(forms, want) {
@@ -314,7 +391,8 @@ func TestBudgetIsMet(t *testing.T) {
 				budget string
 				want   int
 			}{{"0.001", 1}, {"0.02", 3}, {"0.07", 10}, {"0.5", 68}, {"0.99", 136}, {"5", 5}, {"100", 100}, {"138", 137}} {
-				for _, method := range []string{"h2o", "h2o heads=kv", "h2o rows=all split=half", "snapkv", "snapkv heads=kv", "snapkv window=32", "streamingllm", "streamingllm sinks=40"} {
+				for _, method := range []string{"h2o", "h2o heads=kv", "h2o rows=all split=half", "snapkv", "snapkv heads=kv", "snapkv window=32", "streamingllm", "streamingllm sinks=40",
+					"knorm", "tova", "keydiff", "lagkv", "lagkv lag=16", "cur", "observed_attention", "scissorhands", "random", "adakv safeguard=1"} {
 					for l, layer := range mustSelect(t, method+" budget="+c.budget, p) {
 						for h, list := range layer {
 							if len(list) != c.want {
@@ -337,6 +415,8 @@ func TestDeterminism(t *testing.T) {
 	for _, text := range []string{
 		"refreekv", "refreekv head_agg=per_head", "refreekv ranking=attention", "refreekv ranking=snapkv threshold=0.1",
 		"refreekv threshold=-0.5", "h2o budget=0.4", "h2o budget=0.4 heads=kv rows=all", "snapkv budget=0.4", "streamingllm budget=0.4",
+		"knorm budget=0.4", "tova budget=0.4", "keydiff budget=0.4", "lagkv budget=0.4 lag=16", "cur budget=0.4", "observed_attention budget=0.4",
+		"scissorhands budget=0.4", "random budget=0.4", "adakv budget=0.4", "pyramidkv budget=0.4", "chunkkv budget=0.4", "simlayerkv recent=20 threshold=0.5",
 	} {
 		pruner := mustNew(t, text)
 		want := mustSelect(t, text, p)

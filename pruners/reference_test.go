@@ -22,32 +22,27 @@ func (s refSettings) is(name, value string) bool { return s[name] == value }
 
 func reference(t testing.TB, text string, p *model.Prefix) model.Keep {
 	t.Helper()
-	spec, err := Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := find(spec.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resolved, err := m.resolve(spec.Options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := refSettings(resolved)
+	m, settings := mustResolve(t, text)
+	o, name := refSettings(settings), m.info.Name
 	keep := make(model.Keep, p.Shape().Layers)
 	for layer := range keep {
-		switch spec.Name {
+		switch name {
 		case "full":
 			keep[layer] = model.LayerKeep{listOf(func(int) bool { return true }, p.Len())}
 		case "streamingllm":
 			keep[layer] = refStreaming(p, o)
 		case "h2o", "snapkv":
-			keep[layer] = refWindowed(p, layer, spec.Name, o)
+			keep[layer] = refWindowed(p, layer, name, o)
 		case "refreekv":
 			keep[layer] = refReFreeKV(p, layer, o)
 		default:
-			t.Fatalf("no reference of %s", spec.Name)
+			if rate, ok := refScores[name]; ok {
+				keep[layer] = refRanked(p, rate(p, layer, o), o)
+			} else if choose, ok := refWrappers[name]; ok {
+				keep[layer] = choose(p, layer, o)
+			} else {
+				t.Fatalf("no reference of %s", name)
+			}
 		}
 	}
 	return keep
@@ -106,10 +101,8 @@ func refPool(scores []float64, kernel int, average bool) []float64 {
 	out := make([]float64, len(scores))
 	for i := range out {
 		var seen []float64
-		for j := i - kernel/2; j <= i+kernel/2; j++ {
-			if j >= 0 && j < len(scores) {
-				seen = append(seen, scores[j])
-			}
+		for j := max(i-kernel/2, 0); j <= i+kernel/2 && j < len(scores); j++ {
+			seen = append(seen, scores[j])
 		}
 		if average {
 			for _, x := range seen {
@@ -134,7 +127,7 @@ func byScoreDown(scores []float64) []int {
 }
 
 func refWindowed(p *model.Prefix, layer int, name string, o refSettings) model.LayerKeep {
-	n, heads, group := p.Len(), p.Shape().Heads, p.Shape().Group()
+	n := p.Len()
 	c := refCapacity(n, o.number("budget"))
 	if c == n {
 		return model.LayerKeep{listOf(func(int) bool { return true }, n)}
@@ -150,9 +143,21 @@ func refWindowed(p *model.Prefix, layer int, name string, o refSettings) model.L
 			recent = 1
 		}
 	}
+	scores := refWindowScores(p, layer, name, o, window, n-recent)
+	out := model.LayerKeep{}
+	for _, s := range scores {
+		best := byScoreDown(s)[:c-recent]
+		out = append(out, listOf(func(pos int) bool { return pos >= n-recent || slices.Contains(best, pos) }, n))
+	}
+	return out
+}
+
+// refWindowScores rates the keys before position end by the last window queries.
+func refWindowScores(p *model.Prefix, layer int, name string, o refSettings, window, end int) [][]float64 {
+	heads, group := p.Shape().Heads, p.Shape().Group()
 	scores := make([][]float64, heads)
 	for h := range scores {
-		for key := 0; key < n-recent; key++ {
+		for key := 0; key < end; key++ {
 			x := refScore(p, layer, h, key, window)
 			if name == "h2o" && o.is("rows", "all") {
 				x = float64(p.ColumnSum(layer, h)[key])
@@ -166,7 +171,7 @@ func refWindowed(p *model.Prefix, layer int, name string, o refSettings) model.L
 	if o.is("heads", "kv") {
 		joined := make([][]float64, heads/group)
 		for kv := range joined {
-			for key := 0; key < n-recent; key++ {
+			for key := 0; key < end; key++ {
 				var x []float64
 				for h := kv * group; h < (kv+1)*group; h++ {
 					x = append(x, scores[h][key])
@@ -187,12 +192,7 @@ func refWindowed(p *model.Prefix, layer int, name string, o refSettings) model.L
 		}
 		scores = joined
 	}
-	out := model.LayerKeep{}
-	for _, s := range scores {
-		best := byScoreDown(s)[:c-recent]
-		out = append(out, listOf(func(pos int) bool { return pos >= n-recent || slices.Contains(best, pos) }, n))
-	}
-	return out
+	return scores
 }
 
 // lossRatios gives the baseline B and r(i) of spec 2.1 for i = 0…J: the loss

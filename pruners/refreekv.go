@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"sort"
 
 	"refreekv/model"
 )
@@ -15,13 +14,14 @@ var refreekvInfo = Info{
 	About: "threshold-free: evicts the oldest entries of a layer until the last row's attention norm falls by the threshold",
 	Paper: "ReFreeKV, arXiv 2502.16886",
 	Options: []Option{
-		{Name: "threshold", Default: 0.01, About: "largest relative loss of the attention norm; negative: random control that keeps this share of the candidates"},
+		{Name: "threshold", Default: 0.01, About: thresholdOption.About + "; negative: random control that keeps this share of the candidates"},
 		{Name: "sinks", Default: 4, About: "first tokens that always stay"},
-		{Name: "frozen_layers", Default: []int{0, 1}, About: "layers that keep everything; the paper freezes the first two, the released code none unless asked"},
+		frozenOption,
 		{Name: "ranking", Default: "position", Choices: []string{"position", "attention", "snapkv"}, About: "eviction order: oldest first (the paper), lowest H2O score first, or lowest SnapKV score first (the released code's other modes)"},
-		{Name: "norm_scope", Default: "candidates", Choices: []string{"candidates", "all", "mixed"}, About: "entries in the norm: those that may go (released code), sinks too (the paper's equations), or sinks in the baseline only"},
-		{Name: "head_agg", Default: "mean", Choices: []string{"mean", "joint", "per_head"}, About: "mean of the heads' norms (released code), one norm over all heads, or a cut of its own for every head"},
-		{Name: "last_rows", Default: 1, About: "how many last queries are averaged into the attention row (equation 2)"},
+		scopeOption, headAggOption,
+		lastRowsOption, rowShareOption, normalizeOption,
+		{Name: "rows_mask", Default: "causal", Choices: []string{"causal", "none"}, About: "none: the last rows attend to every key, newer ones too, and a share of less than one row takes all rows, as in the released code; causal: neither"},
+		{Name: "metric", Default: "last_row", Choices: slices.Concat([]string{"last_row"}, normMetrics, energyMetrics), About: "what may not fall: the norm of the last row, or, with ranking=snapkv, one over the whole attention matrix (the released code's ablation)"},
 		{Name: "budget", Default: 1.0, About: "initial budget: with less than 1 the middle of the prompt goes before the rule runs"},
 		{Name: "seed", Default: 0, About: "of the random control"},
 		{Name: "with_replacement", Default: true, About: "the random control may draw an entry twice, as in the released code; false: it draws different ones"},
@@ -42,45 +42,52 @@ const (
 
 // refreekv decides per layer how much of the prompt may go (spec 2).
 type refreekv struct {
-	threshold float64
-	sinks     int
-	frozen    []int
-	ranking   string
-	scope     string
-	agg       string
-	rows      int
-	budget    float64
-	seed      int
-	replace   bool
+	stopping
+	sinks    int
+	frozen   []int
+	ranking  string
+	rows     lastRows
+	unmasked bool // the last rows see newer keys as well
+	metric   string
+	budget   float64
+	seed     int
+	replace  bool
 }
 
 func newReFreeKV(o options) (Pruner, error) {
 	r := &refreekv{
-		threshold: o.float("threshold"), sinks: o.int("sinks"), frozen: o.ints("frozen_layers"),
-		ranking: o.text("ranking"), scope: o.text("norm_scope"), agg: o.text("head_agg"),
-		rows: o.int("last_rows"), budget: o.float("budget"), seed: o.int("seed"), replace: o.bool("with_replacement"),
+		stopping: newStopping(o), sinks: o.int("sinks"), frozen: o.ints("frozen_layers"), ranking: o.text("ranking"),
+		rows: newLastRows(o), unmasked: o.text("rows_mask") == "none", metric: o.text("metric"),
+		budget: o.float("budget"), seed: o.int("seed"), replace: o.bool("with_replacement"),
 	}
 	switch {
 	case r.threshold < -1 || math.IsInf(r.threshold, 0):
 		return nil, fmt.Errorf("threshold %g: want a share, or down to -1 for the random control", r.threshold)
 	case r.sinks < 0:
 		return nil, fmt.Errorf("sinks %d is negative", r.sinks)
-	case r.rows < 1:
-		return nil, fmt.Errorf("last_rows %d is below 1", r.rows)
-	case r.ranking != "position" && (r.sinks != 4 || r.rows != 1 || r.scope != "candidates" || r.budget != 1):
-		return nil, fmt.Errorf("sinks, last_rows, norm_scope and budget go with ranking=position only")
+	case r.ranking != "position" && (r.sinks != 4 || r.rows != lastRows{count: 1, mean: true} || r.unmasked || r.scope != "candidates" || r.budget != 1):
+		return nil, fmt.Errorf("sinks, last_rows, row_share, normalize, rows_mask, norm_scope and budget go with ranking=position only")
+	case r.metric != "last_row" && (r.ranking != "snapkv" || r.agg != "mean"):
+		return nil, fmt.Errorf("metric %s goes with ranking=snapkv and head_agg=mean only", r.metric)
+	}
+	if err := r.rows.check(); err != nil {
+		return nil, err
 	}
 	return r, checkBudget(r.budget)
 }
 
 func (r *refreekv) Needs() model.Needs {
-	switch r.ranking {
-	case "attention":
+	switch {
+	case r.ranking == "attention":
 		return model.Needs{LastRows: rankingWindow}
-	case "snapkv":
+	case r.ranking == "snapkv" && r.metric == "last_row":
 		return model.Needs{LastRows: rankingWindow + 1}
+	case r.ranking == "snapkv":
+		return model.Needs{LastRows: rankingWindow, Queries: true}
+	case r.unmasked:
+		return model.Needs{Queries: true}
 	}
-	return model.Needs{LastRows: r.rows}
+	return r.rows.needs()
 }
 
 func (r *refreekv) Select(p *model.Prefix) (model.Keep, error) {
@@ -96,72 +103,78 @@ func (r *refreekv) Select(p *model.Prefix) (model.Keep, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r.threshold < 0 {
+		switch {
+		case r.threshold < 0:
 			return r.random(p, layer, c, s), nil
+		case r.metric == "last_row":
+			return c.keep(r.cuts(c), s), nil
 		}
-		return c.keep(r.cuts(c), s), nil
+		cut, err := r.matrixCut(p, layer, c, s)
+		if err != nil {
+			return nil, err
+		}
+		return c.keep([]int{cut}, s), nil
 	})
 }
 
-// candidates are what a layer may evict: for every head an eviction order and
-// the attention in that order, with what stays in any case.
-type candidates struct {
-	order     [][]int32   // [heads or 1][J] positions, first to go first; one list serves all heads
-	energy    [][]float64 // [heads][J] squared attention norm of a candidate and all that go after it
-	zeros     []int       // [heads] how many of the first to go have no attention at all
-	fixed     []float64   // [heads] squared norm of the sinks
-	protected []int32     // positions that always stay, ascending
-}
-
 func (r *refreekv) candidates(p *model.Prefix, layer int, all []int32, s *scratch) (candidates, error) {
+	heads := p.Shape().Heads
+	c := candidates{energy: make([][]float64, heads), zeros: make([]int, heads), fixed: make([]float64, heads)}
 	if r.ranking == "position" {
-		return r.byPosition(p, layer, all, s)
+		return c, r.byPosition(&c, p, layer, all, s)
 	}
-	return r.byScore(p, layer, all, s)
+	return c, r.byScore(&c, p, layer, all, s)
 }
 
 // byPosition: sinks stay, the oldest of the others goes first.
-func (r *refreekv) byPosition(p *model.Prefix, layer int, all []int32, s *scratch) (candidates, error) {
-	n, heads := p.Len(), p.Shape().Heads
+func (r *refreekv) byPosition(out *candidates, p *model.Prefix, layer int, all []int32, s *scratch) error {
+	n := p.Len()
 	c := capacity(n, r.budget)
 	sinks := min(r.sinks, c-1)
 	first := n - (c - sinks)
-	out := candidates{
-		order: [][]int32{all[first:]}, zeros: make([]int, heads), fixed: make([]float64, heads),
-		protected: all[:sinks],
-	}
-	for h := range heads {
-		if err := meanRow(s.total, p, layer, h, r.rows); err != nil {
-			return candidates{}, err
+	out.order, out.protected = [][]int32{all[first:]}, [][]int32{all[:sinks]}
+	for h := range out.energy {
+		if err := r.row(s.total, p, layer, h); err != nil {
+			return err
 		}
 		for _, a := range s.total[:sinks] {
 			out.fixed[h] += a * a
 		}
-		out.zeros[h] = leadingZeros(s.total[first:])
-		tailSquares(s.scores[h][:n-first], s.total[first:])
-	}
-	out.energy = cutTo(s.scores, n-first)
-	return out, nil
-}
-
-// meanRow averages, for every key, the last rows that can see it (equation 2).
-func meanRow(dst []float64, p *model.Prefix, layer, head, rows int) error {
-	n := p.Len()
-	rows = min(rows, n)
-	if err := sumRows(dst, p, layer, head, rows); err != nil || rows == 1 {
-		return err
-	}
-	for j := range dst {
-		// Queries n-rows…n-1; those from j on see key j.
-		dst[j] /= float64(n - max(j, n-rows))
+		out.weigh(h, s.scores[h], s.total[first:])
 	}
 	return nil
 }
 
+// row sets dst to the attention that the rule weighs.
+func (r *refreekv) row(dst []float64, p *model.Prefix, layer, head int) error {
+	if !r.unmasked {
+		return r.rows.sum(dst, p, layer, head)
+	}
+	n := p.Len()
+	rows := r.rows.of(n)
+	if r.rows.share > 0 && int(float64(n)*r.rows.share) == 0 {
+		// The released code slices the last k rows off the matrix, and a slice from
+		// -0 on is the whole of it.
+		rows = n
+	}
+	clear(dst)
+	eachRow(p, layer, head, n-rows, n, false, func(_ int, row []float32) {
+		for i, a := range row {
+			dst[i] += float64(a)
+		}
+	})
+	if r.rows.mean {
+		for i := range dst {
+			dst[i] /= float64(rows)
+		}
+	}
+	return checkFinite(dst, layer, head)
+}
+
 // byScore: the newest tokens stay, the lowest-scored of the others goes first,
 // every head in its own order (spec 3.1).
-func (r *refreekv) byScore(p *model.Prefix, layer int, all []int32, s *scratch) (candidates, error) {
-	n, heads := p.Len(), p.Shape().Heads
+func (r *refreekv) byScore(out *candidates, p *model.Prefix, layer int, all []int32, s *scratch) error {
+	n := p.Len()
 	window := rankingWindow
 	if n <= rankingWindow {
 		window = 1
@@ -172,13 +185,10 @@ func (r *refreekv) byScore(p *model.Prefix, layer int, all []int32, s *scratch) 
 		// token.
 		back = window
 	}
-	out := candidates{
-		order: make([][]int32, heads), zeros: make([]int, heads), fixed: make([]float64, heads),
-		protected: all[end:],
-	}
-	for h := range heads {
+	out.order, out.protected = make([][]int32, len(out.energy)), [][]int32{all[end:]}
+	for h := range out.order {
 		if err := sumRows(s.total, p, layer, h, window); err != nil {
-			return candidates{}, err
+			return err
 		}
 		scores := s.total[:end]
 		if r.ranking == "snapkv" {
@@ -186,114 +196,19 @@ func (r *refreekv) byScore(p *model.Prefix, layer int, all []int32, s *scratch) 
 			maxPool(scores, s.total[:end], rankingKernel, s)
 		}
 		out.order[h] = rank(scores, s, h)
+		if r.metric != "last_row" {
+			continue
+		}
 		row, weights := p.Row(layer, h, back), s.total[:end]
 		for i, pos := range out.order[h] {
 			weights[i] = float64(row[pos])
 		}
 		if err := checkFinite(weights, layer, h); err != nil {
-			return candidates{}, err
+			return err
 		}
-		out.zeros[h] = leadingZeros(weights)
-		tailSquares(s.scores[h][:end], weights)
+		out.weigh(h, s.scores[h], weights)
 	}
-	out.energy = cutTo(s.scores, end)
-	return out, nil
-}
-
-// tailSquares sets dst[i] to the sum of squares of a[i:].
-func tailSquares(dst, a []float64) {
-	sum := 0.0
-	for i := len(a) - 1; i >= 0; i-- {
-		sum += a[i] * a[i]
-		dst[i] = sum
-	}
-}
-
-func leadingZeros(a []float64) int {
-	for i, x := range a {
-		if x != 0 {
-			return i
-		}
-	}
-	return len(a)
-}
-
-// cutTo shortens every row to n.
-func cutTo(rows [][]float64, n int) [][]float64 {
-	out := make([][]float64, len(rows))
-	for i, row := range rows {
-		out[i] = row[:n]
-	}
-	return out
-}
-
-// cuts says how many of the first candidates go: one number, or one per head.
-func (r *refreekv) cuts(c candidates) []int {
-	groups := [][]int{allInts(len(c.energy))}
-	if r.agg == "per_head" {
-		groups = nil
-		for h := range c.energy {
-			groups = append(groups, []int{h})
-		}
-	}
-	cuts := make([]int, len(groups))
-	for g, heads := range groups {
-		baseline := r.norm(c, heads, 0, r.scope != "candidates")
-		// The loss does not fall with i: the first i beyond the threshold ends it.
-		cut := sort.Search(len(c.energy[0]), func(i int) bool {
-			return !((baseline-r.norm(c, heads, i, r.scope == "all"))/baseline <= r.threshold)
-		}) - 1
-		if r.threshold == 0 {
-			// Rounding forgives small losses; T = 0 forgives none (spec 2.6).
-			for _, h := range heads {
-				cut = min(cut, c.zeros[h])
-			}
-		}
-		cuts[g] = max(cut, 0)
-	}
-	return cuts
-}
-
-// norm is the attention norm of what is left when the first i candidates are
-// gone, over some heads: the mean of the heads' norms, or their joint norm.
-func (r *refreekv) norm(c candidates, heads []int, i int, withFixed bool) float64 {
-	sum := 0.0
-	for _, h := range heads {
-		e := c.energy[h][i]
-		if withFixed {
-			e += c.fixed[h]
-		}
-		if r.agg == "joint" {
-			sum += e
-		} else {
-			sum += math.Sqrt(e)
-		}
-	}
-	if r.agg == "joint" {
-		return math.Sqrt(sum)
-	}
-	return sum / float64(len(heads))
-}
-
-// keep drops the first cut candidates: one cut for all heads, or one per head.
-func (c candidates) keep(cuts []int, s *scratch) model.LayerKeep {
-	out := make(model.LayerKeep, max(len(c.order), len(cuts)))
-	for h := range out {
-		left := c.order[min(h, len(c.order)-1)][cuts[min(h, len(cuts)-1)]:]
-		out[h] = c.with(left, s)
-	}
-	return out
-}
-
-// with lists what always stays and some candidates, ascending and once each.
-func (c candidates) with(left []int32, s *scratch) []int32 {
-	for _, pos := range c.protected {
-		s.marked[pos] = true
-	}
-	for _, pos := range left {
-		s.marked[pos] = true
-	}
-	return s.takeMarked(len(c.protected) + len(left))
+	return nil
 }
 
 // random is the released code's control: every head draws |threshold| of the
@@ -303,7 +218,7 @@ func (r *refreekv) random(p *model.Prefix, layer int, c candidates, s *scratch) 
 	out := make(model.LayerKeep, p.Shape().Heads)
 	for h := range out {
 		rng := rand.New(rand.NewPCG(uint64(r.seed), uint64(layer)<<32|uint64(h)))
-		order := c.order[min(h, len(c.order)-1)]
+		order := shared(c.order, h, len(out))
 		drawn := s.queue[:len(order)]
 		copy(drawn, order)
 		share := int(float64(len(order)) * -r.threshold)
@@ -315,18 +230,10 @@ func (r *refreekv) random(p *model.Prefix, layer int, c candidates, s *scratch) 
 			j := i + rng.IntN(len(order)-i)
 			drawn[i], drawn[j] = drawn[j], drawn[i]
 		}
-		if share+len(c.protected) == 0 {
+		if share+len(c.protected[0]) == 0 {
 			drawn[0], share = order[len(order)-1], 1 // a cache cannot be empty
 		}
-		out[h] = c.with(drawn[:share], s)
-	}
-	return out
-}
-
-func allInts(n int) []int {
-	out := make([]int, n)
-	for i := range out {
-		out[i] = i
+		out[h] = c.with(h, len(out), drawn[:share], s)
 	}
 	return out
 }

@@ -25,6 +25,13 @@ var registry = slices.Concat([]method{
 	{info: streamingInfo, make: newStreaming},
 }, scorers, []method{
 	{info: adaKVInfo, make: newAdaKV},
+	{info: criticalKVInfo, make: newCriticalKV},
+	{info: thresholdFreeInfo, make: newThresholdFree},
+	{info: twilightInfo, make: newTwilight},
+	{info: gvoteInfo, make: newGVote},
+	{info: pyramidKVInfo, make: newPyramidKV},
+	{info: chunkKVInfo, make: newChunkKV},
+	{info: simLayerKVInfo, make: newSimLayerKV},
 })
 
 // scorers are the methods that rank by a score.
@@ -32,6 +39,17 @@ var scorers = []method{
 	{info: h2oInfo, make: newH2O, scorer: newH2OScorer},
 	{info: snapkvInfo, make: newSnapKV, scorer: newSnapKVScorer},
 	{info: knormInfo, make: byRank(newKnorm), scorer: newKnorm},
+	{info: tovaInfo, make: newTOVAPruner, scorer: newTOVA},
+	{info: keydiffInfo, make: byRank(newKeyDiff), scorer: newKeyDiff},
+	{info: lagkvInfo, make: byRank(newLagKV), scorer: newLagKV},
+	{info: curInfo, make: byRank(newCUR), scorer: newCUR},
+	{info: observedInfo, make: byRank(newObservedAttention), scorer: newObservedAttention},
+	{info: scissorhandsInfo, make: byRank(newScissorhands), scorer: newScissorhands},
+	{info: vatpInfo, make: byRank(newVATP), scorer: newVATP},
+	{info: expectedInfo, make: byRank(newExpectedAttention), scorer: newExpectedAttention},
+	{info: cakeInfo, make: newCAKE, scorer: newCAKEScorer},
+	{info: attnInfo, make: newAttn, scorer: newAttnScorer},
+	{info: randomInfo, make: byRank(newRandom), scorer: newRandom},
 }
 
 // Info describes a method for people.

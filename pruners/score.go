@@ -19,7 +19,8 @@ func scoreBy(usual string) Option {
 	return Option{Name: scoreOption, Default: usual, Choices: names, About: "the method whose score ranks the entries; its settings are written score.NAME, as score.window=16"}
 }
 
-// expand adds the settings of the score that a method builds on to its options.
+// expand adds the settings of the score that a method builds on to its options,
+// less those that say how many entries stay, and when.
 func (m method) expand(given map[string]any) (method, error) {
 	at := slices.IndexFunc(m.info.Options, func(o Option) bool { return o.Name == scoreOption })
 	if at < 0 {
@@ -35,7 +36,7 @@ func (m method) expand(given map[string]any) (method, error) {
 	}
 	m.info.Options = slices.Clone(m.info.Options)
 	for _, o := range inner.info.Options {
-		if o.Name != budgetOption.Name {
+		if o.Name != budgetOption.Name && o.Name != decodeOption.Name {
 			o.Name = scoreOption + "." + o.Name
 			m.info.Options = append(m.info.Options, o)
 		}

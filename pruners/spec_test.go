@@ -71,6 +71,10 @@ func TestCanonicalForm(t *testing.T) {
 		"h2o split=half rows=all budget=0.2":                      "h2o budget=0.2 rows=all split=half",
 		"h2o group=mean heads=query budget=.8":                    "h2o budget=0.8",
 		"streamingllm sinks=0 budget=0.2":                         "streamingllm budget=0.2 sinks=0",
+		"adakv score=snapkv score.window=8 budget=0.2":            "adakv budget=0.2",
+		"adakv score.seed=3 safeguard=0.1 budget=.2 score=random": "adakv budget=0.2 safeguard=0.1 score=random score.seed=3",
+		"pyramidkv beta=20 budget=0.2 schedule=kvpress":           "pyramidkv budget=0.2 schedule=kvpress",
+		"chunkkv budget=0.2 score.sinks=4 score=cur chunk=10":     "chunkkv budget=0.2 chunk=10 score=cur",
 	} {
 		spec, err := Parse(text)
 		if err != nil {
@@ -110,7 +114,7 @@ func TestRefusedSpecs(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                    "no pruner is named",
 		"   ":                                 "no pruner is named",
-		"quest":                               `unknown pruner "quest"; pruners: full, refreekv, h2o, snapkv, streamingllm`,
+		"quest":                               `unknown pruner "quest"; pruners: full, refreekv, streamingllm, h2o, snapkv, knorm`,
 		"snapkw budget=0.5":                   `unknown pruner "snapkw" (did you mean "snapkv"?)`,
 		"SnapKV budget=0.5":                   `did you mean "snapkv"?`,
 		"ReFreeKV":                            `did you mean "refreekv"?`,
@@ -146,6 +150,12 @@ func TestRefusedSpecs(t *testing.T) {
 		"refreekv frozen_layers=nan":          "option frozen_layers: NaN is no layer number",
 		"refreekv preset=readme.md":           "option preset: readme.md is none of paper, readme",
 		"refreekv sinks=x threshold=x seed=x": "option seed: x is no whole number", // always the same one
+		"adakv budget=0.5 score=knorn":        `pruner adakv: unknown score "knorn" (did you mean "knorm"?); scores: h2o, snapkv, knorm`,
+		"adakv budget=0.5 score=adakv":        `unknown score "adakv"`,
+		"adakv budget=0.5 score.sinks=4":      `pruner adakv has no option "score.sinks"`,
+		"adakv budget=0.5 score.budget=4":     `pruner adakv has no option "score.budget"`,
+		"chunkkv score=h2o score.decode=grow": `pruner chunkkv has no option "score.decode"`,
+		"pyramidkv budget=0.5 beta=1.5":       "option beta: 1.5 is no whole number",
 	} {
 		for range 5 {
 			spec, err := Parse(text)
@@ -165,26 +175,47 @@ func TestRefusedSpecs(t *testing.T) {
 // made.
 func TestRefusedSettings(t *testing.T) {
 	for text, want := range map[string]string{
-		"snapkv budget=0":                       "pruner snapkv: budget 0 keeps nothing",
-		"snapkv budget=-0.5":                    "budget -0.5 keeps nothing",
-		"h2o budget=inf":                        "budget +Inf keeps nothing",
-		"streamingllm budget=1.5":               "budget 1.5 is neither a share",
-		"refreekv budget=0":                     "pruner refreekv: budget 0 keeps nothing",
-		"snapkv budget=0.5 window=0":            "window 0 is below 1",
-		"h2o budget=0.5 window=-8":              "window -8 is below 1",
-		"snapkv budget=0.5 kernel=4":            "kernel 4 is not odd and positive",
-		"snapkv budget=0.5 kernel=0":            "kernel 0 is not odd and positive",
-		"snapkv budget=0.5 kernel=-7":           "kernel -7 is not odd and positive",
-		"streamingllm budget=0.5 sinks=-1":      "sinks -1 is negative",
-		"refreekv sinks=-1":                     "sinks -1 is negative",
-		"refreekv last_rows=0":                  "last_rows 0 is below 1",
-		"refreekv threshold=-1.1":               "threshold -1.1",
-		"refreekv threshold=inf":                "threshold +Inf",
-		"refreekv threshold=-inf":               "threshold -Inf",
-		"refreekv ranking=attention sinks=5":    "go with ranking=position only",
-		"refreekv ranking=snapkv last_rows=2":   "go with ranking=position only",
-		"refreekv ranking=snapkv budget=0.5":    "go with ranking=position only",
-		"refreekv preset=readme norm_scope=all": "go with ranking=position only",
+		"snapkv budget=0":                             "pruner snapkv: budget 0 keeps nothing",
+		"snapkv budget=-0.5":                          "budget -0.5 keeps nothing",
+		"h2o budget=inf":                              "budget +Inf keeps nothing",
+		"streamingllm budget=1.5":                     "budget 1.5 is neither a share",
+		"refreekv budget=0":                           "pruner refreekv: budget 0 keeps nothing",
+		"snapkv budget=0.5 window=0":                  "window 0 is below 1",
+		"h2o budget=0.5 window=-8":                    "window -8 is below 1",
+		"snapkv budget=0.5 kernel=4":                  "kernel 4 is not odd and positive",
+		"snapkv budget=0.5 kernel=0":                  "kernel 0 is not odd and positive",
+		"snapkv budget=0.5 kernel=-7":                 "kernel -7 is not odd and positive",
+		"streamingllm budget=0.5 sinks=-1":            "sinks -1 is negative",
+		"refreekv sinks=-1":                           "sinks -1 is negative",
+		"refreekv last_rows=0":                        "last_rows 0 is below 1",
+		"refreekv threshold=-1.1":                     "threshold -1.1",
+		"refreekv threshold=inf":                      "threshold +Inf",
+		"refreekv threshold=-inf":                     "threshold -Inf",
+		"refreekv ranking=attention sinks=5":          "go with ranking=position only",
+		"refreekv ranking=snapkv last_rows=2":         "go with ranking=position only",
+		"refreekv ranking=snapkv budget=0.5":          "go with ranking=position only",
+		"refreekv preset=readme norm_scope=all":       "go with ranking=position only",
+		"knorm budget=0":                              "pruner knorm: budget 0 keeps nothing",
+		"random budget=1.5":                           "budget 1.5 is neither a share",
+		"lagkv budget=0.5 sinks=-1":                   "sinks -1 is negative",
+		"lagkv budget=0.5 lag=0":                      "lag 0 is below 1",
+		"cur budget=0.5 sinks=-1":                     "sinks -1 is negative",
+		"cur budget=0.5 window=-1":                    "window -1 is negative",
+		"scissorhands budget=0.5 window=0":            "window 0 is below 1",
+		"scissorhands budget=0.5 recent=-1":           "recent -1 is negative",
+		"adakv budget=0":                              "pruner adakv: budget 0 keeps nothing",
+		"adakv budget=0.5 safeguard=1.1":              "safeguard 1.1 is no share",
+		"adakv budget=0.5 score.kernel=2":             "kernel 2 is not odd and positive",
+		"adakv budget=0.5 score=h2o score.split=half": "split=half needs a budget of its own",
+		"pyramidkv budget=0.5 beta=0":                 "beta 0 is below 1",
+		"pyramidkv budget=-1":                         "budget -1 keeps nothing",
+		"chunkkv budget=0.5 chunk=0":                  "chunk 0 is below 1",
+		"chunkkv budget=0.5 score.window=0":           "window 0 is below 1",
+		"simlayerkv threshold=-0.1":                   "threshold -0.1 is no share",
+		"simlayerkv threshold=1.1":                    "threshold 1.1 is no share",
+		"simlayerkv last_rows=0":                      "last_rows 0 is below 1",
+		"simlayerkv recent=3 last_rows=3":             "recent 3 is not above last_rows 3",
+		"simlayerkv sinks=-1":                         "sinks -1 is negative",
 	} {
 		spec, err := Parse(text)
 		if err != nil {
@@ -234,7 +265,10 @@ func TestPreset(t *testing.T) {
 }
 
 // share tells whether an option takes a number from 0 to 1.
-func share(o Option) bool { return strings.Contains(o.About, "share") && o.Name != "budget" && o.Name != "threshold" }
+func share(o Option) bool {
+	_, number := o.Default.(float64)
+	return number && strings.Contains(o.About, "share") && o.Name != "budget" && o.Name != "threshold"
+}
 
 // randomValue is a value that an option may take, in one of the ways to write
 // it; it makes sense with every other option's.
@@ -255,6 +289,8 @@ func randomValue(rng *rand.Rand, o Option) string {
 	switch o.Default.(type) {
 	case int:
 		return pick("1", "4", "4.0", "8", "1e1", fmt.Sprint(1+rng.IntN(100)))
+	case float64:
+		return pick("1", "0.5", "2e2", fmt.Sprint(10*rng.Float64()))
 	case bool:
 		return pick("true", "false", "True", "F")
 	case []int:
@@ -383,8 +419,11 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if diff := cmp.Diff([]string{"full", "refreekv", "h2o", "snapkv", "streamingllm"}, names); diff != "" {
-		t.Errorf("methods (-want +got):\n%s", diff)
+	if first := []string{"full", "refreekv", "streamingllm", "h2o", "snapkv"}; !slices.Equal(names[:len(first)], first) {
+		t.Errorf("methods %v do not begin with %v", names, first)
+	}
+	if unique := slices.Compact(slices.Sorted(slices.Values(names))); len(unique) != len(names) {
+		t.Errorf("methods %v: a name stands for two", names)
 	}
 	if IsList("nothing", "frozen_layers") || IsList("refreekv", "nothing") {
 		t.Error("an unknown option is a list")

@@ -3,7 +3,8 @@ package pruners
 import "math"
 
 // topK appends the positions of the k largest scores to list, ascending; ties
-// go to the lower position. spare is space for as many scores.
+// go to the lower position, but of more than k entries that stay in any case
+// (+Inf) the newest stay. spare is space for as many scores.
 func topK(list []int32, scores []float64, k int, spare []float64) []int32 {
 	if k >= len(scores) {
 		return span(list, 0, len(scores))
@@ -14,13 +15,21 @@ func topK(list []int32, scores []float64, k int, spare []float64) []int32 {
 	spare = spare[:len(scores)]
 	copy(spare, scores)
 	threshold := kthLargest(spare, k)
-	ties := k
+	ties, skip := k, 0
 	for _, s := range scores {
 		if s > threshold {
 			ties--
 		}
+		if s == math.Inf(1) {
+			skip++
+		}
 	}
+	skip = max(skip-k, 0)
 	for i, s := range scores {
+		if skip > 0 && s == threshold {
+			skip--
+			continue
+		}
 		if s > threshold {
 			list = append(list, int32(i))
 		} else if s == threshold && ties > 0 {

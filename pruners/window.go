@@ -120,8 +120,8 @@ func (w *windowed) score(p *model.Prefix, layer, end, rows int, s *scratch) ([][
 	return scores, nil
 }
 
-// windowScore is the score of a windowed method for others to build on: its
-// window stays in any case, whatever the budget.
+// windowScore is the score of a windowed method for others to build on: the mean
+// over the rows that score. Its window stays in any case, whatever the budget.
 type windowScore struct{ w *windowed }
 
 func (w windowScore) needs() model.Needs { return w.w.Needs() }
@@ -141,7 +141,14 @@ func (w windowScore) score(p *model.Prefix, layer int, s *scratch) ([][]float64,
 	if err != nil {
 		return nil, err
 	}
+	rows := recent
+	if w.w.allRows {
+		rows = n
+	}
 	for h, list := range scores {
+		for i := range list {
+			list[i] /= float64(rows)
+		}
 		scores[h] = list[:n]
 		always(scores[h], n-recent, n)
 	}
