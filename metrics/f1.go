@@ -6,7 +6,17 @@ import "strings"
 // normalisation: lower case, ASCII punctuation deleted, the words a, an and the
 // dropped (LongBench's qa_f1_score, arXiv 2308.14508, from SQuAD's script).
 func F1(prediction, answer string) float64 {
-	p, a := fields(normalize(prediction)), fields(normalize(answer))
+	return wordF1(fields(normalize(prediction)), fields(normalize(answer)))
+}
+
+// wordF1 is the F score of the words that both texts hold, each as often as it
+// occurs in both.
+func wordF1(p, a []string) float64 {
+	return harmonic(shared(p, a), len(p), len(a))
+}
+
+// shared counts the items in both lists.
+func shared(p, a []string) int {
 	count := map[string]int{}
 	for _, w := range a {
 		count[w]++
@@ -18,11 +28,38 @@ func F1(prediction, answer string) float64 {
 			same++
 		}
 	}
-	if same == 0 {
-		return 0
+	return same
+}
+
+// CoQAF1 is the F1 of CoQA's own evaluation (arXiv 1808.07042): with several
+// people's answers, the mean over them of the best F1 against all the others,
+// which is how each of the people is scored. A text without a word scores 1
+// against an answer without one.
+func CoQAF1(prediction string, answers []string) float64 {
+	p := fields(normalize(prediction))
+	scores := make([]float64, len(answers))
+	for i, answer := range answers {
+		a := fields(normalize(answer))
+		if len(p) == 0 && len(a) == 0 {
+			scores[i] = 1
+			continue
+		}
+		scores[i] = wordF1(p, a)
 	}
-	precision, recall := float64(same)/float64(len(p)), float64(same)/float64(len(a))
-	return 2 * precision * recall / (precision + recall)
+	if len(scores) == 1 {
+		return scores[0]
+	}
+	sum := 0.0
+	for left := range scores {
+		most := 0.0
+		for i, score := range scores {
+			if i != left {
+				most = max(most, score)
+			}
+		}
+		sum += most
+	}
+	return sum / float64(max(len(scores), 1))
 }
 
 func normalize(s string) string {

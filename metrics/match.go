@@ -28,41 +28,6 @@ func Classification(prediction, answer string, classes []string) float64 {
 	return 1 / float64(len(found))
 }
 
-// Choice scores a multiple choice as ReFreeKV's evaluation does (spec 6.4,
-// GPQA): letters A to D count wherever they occur, inside words too. One
-// letter: it must be the answer. Several: the first character decides, or,
-// where that is no such letter, the only letter before the first colon.
-func Choice(prediction, answer string) float64 {
-	found := letters(prediction)
-	switch {
-	case len(found) == 0:
-		return 0
-	case len(found) == 1:
-		return equal(found[0], answer)
-	case strings.IndexByte("ABCD", prediction[0]) >= 0:
-		return equal(prediction[:1], answer)
-	}
-	before, _, ok := strings.Cut(prediction, ":")
-	if !ok {
-		return 0
-	}
-	if found = letters(before); len(found) == 1 {
-		return equal(found[0], answer)
-	}
-	return 0
-}
-
-// letters lists the distinct letters A to D of a text.
-func letters(text string) []string {
-	var out []string
-	for _, letter := range []string{"A", "B", "C", "D"} {
-		if strings.Contains(text, letter) {
-			out = append(out, letter)
-		}
-	}
-	return out
-}
-
 func equal(a, b string) float64 {
 	if a == b {
 		return 1

@@ -2,10 +2,12 @@ package metrics
 
 import (
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // pairCase is a prediction, an answer and the score worked out by hand.
@@ -76,18 +78,17 @@ func TestRougeL(t *testing.T) {
 
 func TestCommonSubsequence(t *testing.T) {
 	for _, c := range []struct{ ref, hyp, want string }{
-		{"a b", "b a", "b"}, // a tie: the step is taken in the prediction
+		{"a b", "b a", "b"}, // a tie: the step is taken in the indexed sequence
 		{"a b c", "a c", "a c"},
 		{"a b c b", "b c a b", "b c b"},
 		{"a", "b", ""},
 	} {
-		reversed, ok := commonSubsequence(strings.Fields(c.ref), strings.Fields(c.hyp))
-		var got []string
-		for _, w := range reversed {
-			got = append([]string{w}, got...)
-		}
-		if diff := cmp.Diff(c.want, strings.Join(got, " ")); diff != "" || !ok {
-			t.Errorf("%q and %q (-want +got, ok %v):\n%s", c.ref, c.hyp, ok, diff)
+		words := symbols{}
+		ref, hyp := words.of(strings.Fields(c.ref)), words.of(strings.Fields(c.hyp))
+		got := ""
+		newLCSIndex(hyp).walk(ref, func(j int) { got = strings.Fields(c.hyp)[j] + " " + got })
+		if diff := cmp.Diff(c.want, strings.TrimSpace(got)); diff != "" {
+			t.Errorf("%q and %q (-want +got):\n%s", c.ref, c.hyp, diff)
 		}
 	}
 }
@@ -181,8 +182,8 @@ func TestPythonNumber(t *testing.T) {
 	}
 }
 
-func TestTheoremQA(t *testing.T) {
-	checkPairs(t, TheoremQA, []pairCase{
+func TestTheoremQAPaper(t *testing.T) {
+	checkPairs(t, TheoremQAPaper, []pairCase{
 		{"right", "Therefore, the answer is 3.", "3", 1},
 		{"the word answer is missing", "It is 3.", "3", 0},
 		{"capitals: the whole text", "ANSWER 3", "3", 1},
@@ -213,8 +214,8 @@ func TestTheoremQA(t *testing.T) {
 	})
 }
 
-func TestChoice(t *testing.T) {
-	checkPairs(t, Choice, []pairCase{
+func TestChoicePaper(t *testing.T) {
+	checkPairs(t, ChoicePaper, []pairCase{
 		{"the letter", "B", "B", 1},
 		{"another letter", "B", "C", 0},
 		{"the only letter", "it is C.", "C", 1},
@@ -237,6 +238,238 @@ func TestChoice(t *testing.T) {
 		{"both empty", "", "", 0},
 		{"no such choice", "E", "E", 0},
 	})
+}
+
+func TestTheoremQA(t *testing.T) {
+	checkPairs(t, TheoremQA, []pairCase{
+		{"right", "Therefore, the answer is 3.", "3", 1},
+		{"no mark: the last number", "It is 2 or 3.", "3", 1},
+		{"no mark: not the first", "It is 3 or 2.", "3", 0},
+		{"capitals", "ANSWER IS 3", "3", 1},
+		{"the last answer", "the answer is 5. No, the answer is 6", "5", 0},
+		{"the gold number is not in another", "the answer is 13", "3", 0},
+		{"a sentence after it", "the answer is 3. It is less than 5", "3", 1},
+		{"a line after it", "the answer is:\n3\nProblem: 4", "3", 1},
+		{"whole numbers are rounded", "the answer is 3.4", "3", 1},
+		{"whole numbers are not within 4 %", "the answer is 103", "100", 0},
+		{"halves to even", "the answer is 2.5", "2", 1},
+		{"decimals within 4 %", "the answer is 1.039", "1.0", 1},
+		{"decimals outside", "the answer is 1.05", "1.0", 0},
+		{"negative decimals", "the answer is -1.03", "-1.0", 1},
+		{"zero is exact", "the answer is 0.001", "0.0", 0},
+		{"an exponent makes a decimal", "the answer is 1.02 \\times 10^{-5}", "1e-05", 1},
+		{"a point first", "the answer is .5", "0.5", 1},
+		{"thousands", "the answer is 1,234,567", "1234567", 1},
+		{"units", "the answer is 5 m/s", "5", 1},
+		{"dollars and degrees", "the answer is $5$ °C", "5", 1},
+		{"after the equals sign", "the answer is x = 7", "7", 1},
+		{"per cent", "the answer is 12%", "0.12", 1},
+		{"fraction", "the answer is 3/4", "0.75", 1},
+		{"LaTeX", `the answer is \(\frac{\sqrt{16}}{2}\)`, "2", 1},
+		{"box", `so \boxed{\dfrac{1}{2}} follows, not 7`, "0.5", 1},
+		{"box that is not closed", `so \boxed{0.5`, "0.5", 1},
+		{"pi", `the answer is 2\pi`, "6.283", 1},
+		{"minus sign", "the answer is −2", "-2", 1},
+		{"a word for it", "the answer is about 5", "5", 1},
+		{"list", "the answer is [1, 2]", "[1, 2]", 1},
+		{"list without brackets", "the answer is 2 and 1", "[1, 2]", 1},
+		{"list in parentheses", "the answer is (1,2)", "[1, 2]", 1},
+		{"list of assignments", "the answer is x = 1.01, y = 2", "[2.0, 1.0]", 1},
+		{"list too short", "the answer is [1]", "[1, 2]", 0},
+		{"list too long", "the answer is [1, 2, 3]", "[1, 2]", 0},
+		{"list of words", "the answer is [x, y]", "[1, 2]", 0},
+		{"empty list", "the answer is []", "[]", 1},
+		{"true", "the answer is yes.", "True", 1},
+		{"not inside a word", "the answer is untrue", "True", 0},
+		{"false", "the answer is false, not true", "False", 1},
+		{"no mark: the last word", "false at first, but it is true", "True", 1},
+		{"none is not no", "the answer is none", "False", 0},
+		{"option", "The answer is (A)", "(a)", 1},
+		{"option without parentheses", "The answer is b.", "(b)", 1},
+		{"option with its text", "The answer is b) the second", "(b)", 1},
+		{"article", "The answer is a dog", "(a)", 0},
+		{"the first option", "The answer is (b), not (a)", "(a)", 0},
+		{"a text", "The answer is Cayley", "cayley", 1},
+		{"division by zero", "the answer is 1/0", "1", 1},
+		{"unclosed", "the answer is ((((2", "2", 1},
+		{"empty prediction", "", "3", 0},
+		{"a mark and nothing", "the answer is", "3", 0},
+	})
+}
+
+func TestEvaluate(t *testing.T) {
+	for text, want := range map[string]float64{
+		"2 + 3*4": 14, "(2+3)*4": 20, "2^3^2": 512, "-2**2": -4, "2**-1": 0.5, "--3": 3, "6/3/2": 1, "sqrt(9) m": 3,
+		"ln(exp(2))": 2, "cos(0)+sin(0)": 1, "1e3": 1000, "3*": 3, "3 m": 3, "2 (3)": 2, "10^400": 10, "log(0)": math.NaN(), "e": math.NaN(), "()": math.NaN(),
+		strings.Repeat("(", 99) + "1" + strings.Repeat(")", 99): 1,
+	} {
+		got, ok := evaluate(text)
+		if !ok {
+			got = math.NaN()
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateNaNs(), cmpopts.EquateApprox(0, tolerance)); diff != "" {
+			t.Errorf("%.40s (-want +got) %s", text, diff)
+		}
+	}
+}
+
+func TestChoice(t *testing.T) {
+	checkPairs(t, Choice, []pairCase{
+		{"the letter", "B", "B", 1},
+		{"another letter", "B", "C", 0},
+		{"lower case is no letter", "b", "B", 0},
+		{"letters inside words do not count", "it is B, Dear", "B", 1},
+		{"the letter and its text", "B: the Dark", "B", 1},
+		{"bold", "**C**", "C", 1},
+		{"the answer is", "Because A and B fail, the answer is (C)", "C", 1},
+		{"the last answer", "the answer is A. No, the answer is D", "D", 1},
+		{"answer and a colon", "Answer: C\nA and B fail", "C", 1},
+		{"answer in capitals", "ANSWER: C or D", "C", 1},
+		{"a word after answer", "The answer is Carbon, (B)", "B", 1},
+		{"the first character", "B, not D", "B", 1},
+		{"several in parentheses", "it is (B) or (C)", "B", 0},
+		{"one in parentheses", "A is wrong: it is (B)", "A", 1}, // it begins with A
+		{"one in parentheses later", "not A, it is (B)", "B", 1},
+		{"several without", "either B or D", "B", 0},
+		{"an article", "A cat says C", "C", 1},
+		{"no article", "A is right", "A", 1},
+		{"a letter of several bytes", "ÀB: C", "C", 1},
+		{"Greek alpha", "Α", "A", 0},
+		{"not UTF-8", "\xff\xfeB\xff", "B", 1},
+		{"empty", "", "A", 0},
+		{"both empty", "", "", 0},
+	})
+}
+
+func TestFuzzRatioDifflib(t *testing.T) {
+	checkPairs(t, FuzzRatioDifflib, []pairCase{
+		{"equal", "abcd", "abcd", 1},
+		{"both empty", "", "", 1},
+		{"one empty", "", "x", 0},
+		{"blocks, not a subsequence", "abcd", "abed", 0.75},
+		{"the longest block comes first", "xaby ab", "ab xaby", 0.57}, // xaby, and what stands around it is crossed
+		{"order matters", "tide", "diet", 0.25},
+		{"and so it does", "diet", "tide", 0.5},
+		{"characters, not bytes", "größe", "grösse", 0.73},
+		{"up to 199 characters all begin a block", strings.Repeat("z", 10) + "a", strings.Repeat("ab", 99) + "c", 0.01},
+		{"from 200 on frequent ones do not", strings.Repeat("z", 10) + "a", strings.Repeat("ab", 100), 0},
+		{"but they extend one from where the texts begin", "aba", strings.Repeat("ab", 100) + "Xaba", 0.03},
+		{"and one with a rare character", "Xaba", strings.Repeat("ab", 100) + "Xaba", 0.04},
+	})
+}
+
+func TestBLEU(t *testing.T) {
+	for _, c := range []struct {
+		name, prediction string
+		answers          []string
+		want             float64
+	}{
+		{"identical", "one two three four", []string{"one two three four"}, 1},
+		{"one word: order 1 only", "one", []string{"one"}, 1},
+		{"too short", "one two three", []string{"one two three four five"}, math.Exp(1 - 5.0/3)},
+		{"no common word", "a b", []string{"c d"}, 0},
+		{"smoothed bigram", "a b", []string{"b a"}, math.Sqrt(1.0 / 2)},
+		{"punctuation is a token", "yes.", []string{"yes ."}, 1},
+		{"not within numbers", "1,000.5", []string{"1 , 000 . 5"}, 0},
+		{"entities", "R&amp;D", []string{"R & D"}, 1},
+		{"case counts", "Yes", []string{"yes"}, 0},
+		{"clipped by the best answer", "a a", []string{"a", "a a"}, 1},
+		{"no answers", "a", nil, 0},
+		{"empty prediction", "", []string{"a"}, 0},
+		{"both empty", "", []string{""}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := BLEU(c.prediction, c.answers); math.Abs(got-c.want) > tolerance {
+				t.Errorf("BLEU(%q, %q) = %.12g, want %.12g", c.prediction, c.answers, got, c.want)
+			}
+		})
+	}
+	checkPairs(t, BLEUT5, []pairCase{
+		{"identical", "one two three four", "one two three four", 1},
+		{"fewer than four tokens", "one two three", "one two three", 0},
+		{"symbols are tokens", "a+b c", "a + b c", 1},
+		{"a full stop after a number stays", "in the year 1999.", "in the year 1999 .", math.Sqrt(math.Sqrt(3.0/4*2/3*1/2*1/2)) * math.Exp(1-5.0/4)},
+	})
+}
+
+func TestRougeScore(t *testing.T) {
+	plain := func(score func(p, a string, stem bool) float64) func(p, a string) float64 {
+		return func(p, a string) float64 { return score(p, a, false) }
+	}
+	checkPairs(t, plain(RougeScoreL), []pairCase{
+		{"identical", "one two", "one two", 1},
+		{"case and punctuation do not count", "One, TWO!", "one two", 1},
+		{"words count as often as they occur", "go go go", "go", 1.0 / 2},
+		{"other scripts are blanks", "größe 東京", "gr e", 1},
+		{"letters of other scripts that have ASCII ones in lower case", "\u212aelvin", "kelvin", 1},
+		{"line breaks are blanks", "b\na", "a\nb", 1.0 / 2},
+		{"no word", "!", "?", 0},
+		{"both empty", "", "", 0},
+	})
+	checkPairs(t, plain(RougeScoreLsum), []pairCase{
+		{"lines in any order", "b\na", "a\nb", 1},
+		{"union over lines", "w1 w2 w6 w7 w8\nw1 w3 w8 w9 w5", "w1 w2 w3 w4 w5", 2 * 0.4 * 0.8 / 1.2},
+		{"no word twice", "a", "a\na", 2.0 / 3},
+		{"ties step in the answer", "b a\nx", "a b\ny", 1.0 / 3},
+		{"empty lines", "\n\na\n", "a", 1},
+		{"both empty", "", "", 0},
+	})
+}
+
+// TestNothing scores nothing at all: an empty text, no references.
+func TestNothing(t *testing.T) {
+	for _, m := range List() {
+		for _, prediction := range []string{"", " \n", "x", "\xff"} {
+			if got := m.Metric(prediction, Refs{}); got != 0 {
+				t.Errorf("%s of %q without references = %g", m.Name, prediction, got)
+			}
+		}
+		want := 0.0
+		switch m.Name {
+		case "exact", "code_sim", "code_sim_difflib", "coqa_f1", "contains", "string_match_part", "theoremqa":
+			want = 1 // nothing is what is asked for
+		}
+		if got := m.Metric("", Refs{Answers: []string{""}}); got != want {
+			t.Errorf("%s of nothing against nothing = %g, want %g", m.Name, got, want)
+		}
+	}
+}
+
+// TestMegabyte scores predictions of a megabyte against a long answer, in shapes
+// that a table over all pairs of words or sentences would take minutes for. It
+// fails by taking for ever.
+func TestMegabyte(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	chance := newChance(1)
+	words := func(n int, after string) string {
+		var text strings.Builder
+		for text.Len() < n {
+			text.WriteString("w" + strconv.Itoa(chance.below(50000)) + after)
+		}
+		return text.String()
+	}
+	const size = 1 << 20
+	for _, c := range []struct{ metrics, prediction, answer string }{
+		{"rouge_score_l code_sim code_sim_difflib", words(size, " "), words(size/100, " ")},
+		{"rouge_l qa_f1 bleu needle_recall classification", words(size, ". "), words(size/100, ". ")},
+		{"rouge_score_lsum_stem", words(size, "\n"), words(size/100, "\n")},
+		{"rouge_score_lsum rouge_l", strings.Repeat("the a\n", size/6), strings.Repeat("a the b\n", 1000)},
+		{"gsm8k gsm8k_paper count", strings.Repeat("7", size), "7"},
+		{"theoremqa theoremqa_paper", "the answer is " + strings.Repeat("(2^", size/3), "[1, 2]"},
+		{"qa_f1_zh rouge_zh", strings.Repeat("北京大学的学生", size/21), strings.Repeat("上海的大学。", 300)},
+	} {
+		for name := range strings.FieldsSeq(c.metrics) {
+			metric, ok := Get(name)
+			if !ok {
+				t.Fatalf("no metric %s", name)
+			}
+			if got := metric(c.prediction, Refs{Answers: []string{c.answer}, Classes: []string{"w1"}}); !(got >= 0 && got <= 1) {
+				t.Errorf("%s = %g", name, got)
+			}
+		}
+	}
 }
 
 func TestClassification(t *testing.T) {
@@ -330,7 +563,29 @@ func TestMetricsOverAnswers(t *testing.T) {
 		{"gsm8k", "18.0", Refs{Answers: []string{"#### 17", "#### 18"}}, 1},
 		{"gsm8k_paper", "18.0", Refs{Answers: []string{"#### 17", "#### 18"}}, 0},
 		{"theoremqa", "the answer is 2", Refs{Answers: []string{"1", "2"}}, 1},
+		{"theoremqa_paper", "the answer is 2", Refs{Answers: []string{"1", "2"}}, 1},
 		{"choice", "B", Refs{Answers: []string{"A", "B"}}, 1},
+		{"choice_paper", "B", Refs{Answers: []string{"A", "B"}}, 1},
+		{"qa_f1_zh", "北京的大学", Refs{Answers: []string{"上海", "北京"}}, 2 * (1.0 / 3) / (4.0 / 3)},
+		{"rouge_zh", "北京的大学", Refs{Answers: []string{"上海", "北京"}}, rougeF(1.0/3, 1)},
+		{"retrieval_zh", "段落3或段落4", Refs{Answers: []string{"段落5", "段落4"}}, 1.0 / 2},
+		{"coqa_f1", "blue stone", Refs{Answers: []string{"red", "blue", "blue stone"}}, (1 + 1 + 2.0/3) / 3},
+		{"coqa_f1", "blue stone", Refs{Answers: []string{"blue stone"}}, 1},
+		{"coqa_f1", "the", Refs{Answers: []string{"", "x"}}, (0.0 + 1) / 2},
+		{"rouge_score_1", "b", Refs{Answers: []string{"a", "b c"}}, 2.0 / 3},
+		{"rouge_score_1", "running", Refs{Answers: []string{"runs"}}, 0},
+		{"rouge_score_1_stem", "running", Refs{Answers: []string{"runs"}}, 1},
+		{"rouge_score_2", "a b c", Refs{Answers: []string{"x", "a b d"}}, 1.0 / 2},
+		{"rouge_score_2_stem", "running home", Refs{Answers: []string{"runs home"}}, 1},
+		{"rouge_score_l", "a c b", Refs{Answers: []string{"a b"}}, 4.0 / 5},
+		{"rouge_score_l_stem", "boats", Refs{Answers: []string{"Boat!"}}, 1},
+		{"rouge_score_lsum", "b\na", Refs{Answers: []string{"a\nb"}}, 1},
+		{"rouge_score_lsum_stem", "boats\na", Refs{Answers: []string{"a\nboat"}}, 1},
+		{"bleu_t5", "one two three four", Refs{Answers: []string{"x", "one two three four"}}, 1},
+		{"code_sim_difflib", "x = 1", Refs{Answers: []string{"y", "x = 1"}}, 1},
+		{"string_match_part", "Red stones", Refs{Answers: []string{"blue", "red"}}, 1},
+		{"string_match_part", "stones", Refs{Answers: []string{"blue", "red"}}, 0},
+		{"needle_recall", "a Sandwich in the park", Refs{Answers: []string{"eat a sandwich in the park."}}, 4.0 / 6},
 		{"classification", "Food or Date", Refs{Answers: []string{"Human", "Date"}, Classes: []string{"Food", "Date", "Human"}}, 1.0 / 2},
 		{"retrieval", "3 or 4", Refs{Answers: []string{"Paragraph 5", "Paragraph 4"}}, 1.0 / 2},
 		{"count", "3", Refs{Answers: []string{"2", "3"}}, 1},

@@ -130,42 +130,6 @@ func GSM8KPaper(prediction, answer string) float64 {
 	return equal(pythonNumber(found[len(found)-1]), goldGSM8K(answer))
 }
 
-// TheoremQA follows ReFreeKV's evaluation (spec 6.4): the text after the last
-// "answer" must hold the gold number, or the gold text. The answer is the gold
-// value as Python prints it: 3, 0.5, [1, 2], True. Its oddities stay: only a
-// lower-case "answer" cuts the text, and a gold text counts wherever it occurs,
-// so 3 is found in "13 or 14" and True in "untrue". (Its extra rule that a text
-// without brackets misses a gold list decides nothing: the gold text has them.)
-func TheoremQA(prediction, answer string) float64 {
-	if !strings.Contains(lower(prediction), "answer") {
-		return 0
-	}
-	text := prediction
-	if i := strings.LastIndex(text, "answer"); i >= 0 {
-		text = text[i+len("answer"):]
-	}
-	gold, found := numbers(answer), numbers(text)
-	if len(gold) == 1 && len(found) == 1 {
-		g, f := pythonValue(gold[0]), pythonValue(found[0])
-		if g == nil || f == nil {
-			return 0 // the evaluation stops with an error here
-		}
-		if g.Cmp(f) == 0 {
-			return 1
-		}
-		if truncate(g).Cmp(truncate(f)) != 0 {
-			return 0
-		}
-	}
-	if strings.Contains(lower(text), lower(answer)) {
-		return 1
-	}
-	return 0
-}
-
-// truncate drops the fraction.
-func truncate(x *big.Rat) *big.Int { return new(big.Int).Quo(x.Num(), x.Denom()) }
-
 var digits = regexp.MustCompile(`\p{Nd}+`)
 
 var paragraphNumber = regexp.MustCompile(`Paragraph (\p{Nd}+)`)
@@ -174,7 +138,11 @@ var paragraphNumber = regexp.MustCompile(`Paragraph (\p{Nd}+)`)
 // paragraph ("Paragraph 12"), LongBench's retrieval_score. An answer without
 // such a number, on which the official program stops, scores 0.
 func Retrieval(prediction, answer string) float64 {
-	gold := paragraphNumber.FindStringSubmatch(answer)
+	return retrieval(prediction, answer, paragraphNumber)
+}
+
+func retrieval(prediction, answer string, paragraph *regexp.Regexp) float64 {
+	gold := paragraph.FindStringSubmatch(answer)
 	if gold == nil {
 		return 0
 	}

@@ -17,35 +17,80 @@ const deepest = 990
 // only, and if sentences are too long for it. Identical texts score a little
 // less than 1, for the package adds 1e-8 to the divisor.
 func RougeL(prediction, answer string) float64 {
-	p, a := sentences(prediction), sentences(answer)
-	if len(p) == 0 || len(a) == 0 {
+	return rougeL(sentences(prediction), sentences(answer), deepest)
+}
+
+// rougeL is RougeL of sentences split into words, with walks of at most limit
+// steps.
+func rougeL(prediction, answer [][]string, limit int) float64 {
+	if len(prediction) == 0 || len(answer) == 0 {
 		return 0
 	}
-	union := map[string]bool{}
+	words := symbols{}
+	p, a := make([][]int32, len(prediction)), make([][]int32, len(answer))
+	for i, s := range prediction {
+		p[i] = words.of(s)
+	}
+	predicted := len(words)
+	for i, s := range answer {
+		a[i] = words.of(s)
+	}
+	index := newSentenceIndex(a)
+	answered, longest := len(index), 0
 	for _, ref := range a {
-		for _, hyp := range p {
-			words, ok := commonSubsequence(ref, hyp)
-			if !ok {
-				return 0
-			}
-			for _, word := range words {
-				union[word] = true
+		longest = max(longest, len(ref))
+	}
+	union := map[int32]bool{}
+	for _, hyp := range withoutUnshared(p, index) {
+		table := newLCSIndex(hyp)
+		if len(hyp)+longest > limit && !table.walksWithin(a, limit) {
+			return 0
+		}
+		// Only sentences that hold a word which is not united yet can add one.
+		walked := map[int]bool{}
+		for _, id := range hyp {
+			for _, n := range index[id] {
+				if union[id] {
+					break
+				}
+				if !walked[n] {
+					walked[n] = true
+					table.walk(a[n], func(j int) { union[hyp[j]] = true })
+				}
 			}
 		}
 	}
-	recall := float64(len(union)) / float64(distinct(a))
-	precision := float64(len(union)) / float64(distinct(p))
+	recall := float64(len(union)) / float64(answered)
+	precision := float64(len(union)) / float64(predicted)
 	return 2 * (precision * recall / (precision + recall + 1e-8))
 }
 
+// walksWithin tells whether no walk with one of the sentences is longer than
+// limit.
+func (x *lcsIndex) walksWithin(sentences [][]int32, limit int) bool {
+	for _, s := range sentences {
+		// A walk takes the shorter one's length at least and both lengths at most.
+		if min(len(s), len(x.sequence)) > limit {
+			return false
+		}
+		if len(s)+len(x.sequence) > limit && x.walk(s, func(int) {}) > limit {
+			return false
+		}
+	}
+	return true
+}
+
 // sentences cuts at full stops, drops empty pieces and splits the rest into
-// words; a piece of blanks becomes one empty word.
+// words; a piece of blanks becomes one empty word. A repeated piece, which adds
+// nothing to the score, stands once.
 func sentences(text string) [][]string {
 	var out [][]string
+	seen := map[string]bool{"": true}
 	for piece := range strings.SplitSeq(text, ".") {
-		if piece == "" {
+		if seen[piece] {
 			continue
 		}
+		seen[piece] = true
 		words := fields(piece)
 		if len(words) == 0 {
 			words = []string{""}
@@ -53,54 +98,4 @@ func sentences(text string) [][]string {
 		out = append(out, words)
 	}
 	return out
-}
-
-func distinct(sentences [][]string) int {
-	seen := map[string]bool{}
-	for _, words := range sentences {
-		for _, w := range words {
-			seen[w] = true
-		}
-	}
-	return len(seen)
-}
-
-// commonSubsequence returns the words of one longest common subsequence: where
-// several are equally long, the step is taken in the reference only if that is
-// strictly better. It fails where the walk is longer than deepest.
-func commonSubsequence(ref, hyp []string) ([]string, bool) {
-	if min(len(ref), len(hyp)) > deepest {
-		return nil, false // every walk is at least that long
-	}
-	row := make([]int, len(hyp)+1)
-	inRef := make([]bool, len(ref)*len(hyp)) // whether the step from a cell of unequal words is in the reference
-	for i, r := range ref {
-		diagonal := 0
-		for j, h := range hyp {
-			above := row[j+1]
-			switch {
-			case r == h:
-				row[j+1] = diagonal + 1
-			case above > row[j]:
-				inRef[i*len(hyp)+j] = true
-			default:
-				row[j+1] = row[j]
-			}
-			diagonal = above
-		}
-	}
-	var out []string
-	i, j, steps := len(ref), len(hyp), 0
-	for ; i > 0 && j > 0 && steps <= deepest; steps++ {
-		switch {
-		case ref[i-1] == hyp[j-1]:
-			out = append(out, ref[i-1])
-			i, j = i-1, j-1
-		case inRef[(i-1)*len(hyp)+j-1]:
-			i--
-		default:
-			j--
-		}
-	}
-	return out, steps <= deepest
 }
