@@ -102,9 +102,3 @@ func endsWithWord(s string) bool {
 	r, n := utf8.DecodeLastRuneInString(s)
 	return n > 0 && isWord(r)
 }
-
-// isWord is \w of Unicode Technical Standard 18, annex C.
-func isWord(r rune) bool {
-	return unicode.IsLetter(r) ||
-		unicode.In(r, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic, unicode.Join_Control)
-}

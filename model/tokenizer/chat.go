@@ -83,13 +83,14 @@ func preprocess(source string) string {
 	source = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(source)
 	source = leftStrip.ReplaceAllString(source, "$1$2")
 	source = trimBreak.ReplaceAllString(source, "$1")
-	return generation.ReplaceAllStringFunc(source, func(tag string) string {
+	source = generation.ReplaceAllStringFunc(source, func(tag string) string {
 		p := generation.FindStringSubmatch(tag)
 		if p[2] == "" {
 			return "{%" + p[1] + " if true " + p[3] + "%}"
 		}
 		return "{%" + p[1] + " endif " + p[3] + "%}"
 	})
+	return rewriteExpressions(source)
 }
 
 func (c *chat) parse() (t *exec.Template, err error) {
@@ -103,8 +104,10 @@ func (c *chat) parse() (t *exec.Template, err error) {
 		return nil, err
 	}
 	filters := exec.NewFilterSet(map[string]exec.FilterFunction{}).Update(builtins.Filters)
-	if err := filters.Replace("tojson", toJSON); err != nil {
-		return nil, err
+	for name, f := range map[string]exec.FilterFunction{"tojson": toJSON, "trim": trim} {
+		if err := filters.Replace(name, f); err != nil {
+			return nil, err
+		}
 	}
 	globals := exec.EmptyContext().Update(builtins.GlobalFunctions).Update(builtins.GlobalVariables)
 	globals.Set("range", boundedRange)
@@ -121,7 +124,7 @@ func (c *chat) parse() (t *exec.Template, err error) {
 		Filters:           filters,
 		Tests:             builtins.Tests,
 		ControlStructures: boundedStructures(),
-		Methods:           builtins.Methods,
+		Methods:           pythonMethods(),
 	})
 }
 

@@ -1,9 +1,7 @@
 package tokenizer
 
 import (
-	"compress/gzip"
 	"encoding/json"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -14,17 +12,11 @@ import (
 // nastyTexts are the texts of testdata/nasty.json.
 func nastyTexts(t testing.TB) []string {
 	t.Helper()
-	raw, err := os.ReadFile("testdata/nasty.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var items []struct {
 		Text   string
 		Repeat int
 	}
-	if err := json.Unmarshal(raw, &items); err != nil {
-		t.Fatal(err)
-	}
+	readFixture(t, "nasty.json", &items)
 	var texts []string
 	for _, i := range items {
 		texts = append(texts, strings.Repeat(i.Text, max(i.Repeat, 1)))
@@ -43,19 +35,8 @@ type family struct {
 
 func readFamilies(t testing.TB) map[string]family {
 	t.Helper()
-	f, err := os.Open("testdata/families.json.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	unpacked, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var all map[string]family
-	if err := json.NewDecoder(unpacked).Decode(&all); err != nil {
-		t.Fatal(err)
-	}
+	readGzip(t, "families.json.gz", &all)
 	return all
 }
 

@@ -116,9 +116,9 @@ func (m *ggufMeta) build() (*Tokenizer, error) {
 		}
 		switch types[i] {
 		case ggufUnknown, ggufControl:
-			added = append(added, addedToken{ID: int32(i), Content: token, Special: true})
+			added = append(added, addedToken{ID: int32(i), Content: token, Special: true, RStrip: m.stripsRight(token)})
 		case ggufUserDefined:
-			added = append(added, addedToken{ID: int32(i), Content: token})
+			added = append(added, addedToken{ID: int32(i), Content: token, RStrip: m.stripsRight(token)})
 		}
 	}
 	t := &Tokenizer{bos: m.id("ggml.bos_token_id", len(tokens))}
@@ -144,6 +144,14 @@ func (m *ggufMeta) build() (*Tokenizer, error) {
 	m.ends(t, addBOS)
 	m.digest(t, tokens, types)
 	return t, nil
+}
+
+// stripsRight tells that an added token takes in the blanks to its right. GGUF does
+// not say so; in Phi 3's tokenizer.json most do.
+func (m *ggufMeta) stripsRight(token string) bool {
+	arch, _ := m.values["general.architecture"].(string)
+	name, _ := read[string](m, "ggml.model")
+	return arch == "phi3" && name == "llama" && token != "<unk>" && token != "<s>" && token != "<|endoftext|>"
 }
 
 // byteLevel sets what a GPT-2-like tokenizer does, by the name of its
@@ -313,6 +321,9 @@ func (m *ggufMeta) digest(t *Tokenizer, tokens []string, types []int64) {
 	}
 	for _, key := range []string{"ggml.unknown_token_id", "ggml.eos_token_id"} {
 		d.add(key, strconv.Itoa(int(m.id(key, len(tokens)))))
+	}
+	if m.stripsRight("") {
+		d.add("added tokens take in blanks to their right")
 	}
 	d.add("tokens")
 	d.add(tokens...)

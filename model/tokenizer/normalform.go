@@ -2,10 +2,18 @@ package tokenizer
 
 import (
 	"slices"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+	"golang.org/x/text/unicode/rangetable"
 )
+
+// normalised are the characters that Hugging Face's tokenizers normalises: its
+// tables are of Unicode 9. Later ones are left as they are, and so is what
+// stands around them.
+var normalised = rangetable.Assigned("9.0.0")
 
 // mostMarks is how many combining marks in a row the library normalises as the
 // Unicode Standard defines it. Into longer runs (from 30 on, decomposed) it puts
@@ -16,11 +24,27 @@ const mostMarks = 9
 // normalForm returns a normalizer to one of the Unicode normal forms.
 func normalForm(f norm.Form) normalizer {
 	return func(s string) string {
-		if !hasLongMarks(s) {
-			return f.String(s)
+		done := 0
+		var out strings.Builder
+		for i, r := range s {
+			if r >= utf8.RuneSelf && !unicode.Is(normalised, r) {
+				out.WriteString(normalizeKnown(f, s[done:i]))
+				out.WriteRune(r)
+				done = i + utf8.RuneLen(r)
+			}
 		}
+		if done == 0 {
+			return normalizeKnown(f, s)
+		}
+		return out.String() + normalizeKnown(f, s[done:])
+	}
+}
+
+func normalizeKnown(f norm.Form, s string) string {
+	if hasLongMarks(s) {
 		return normalizeMarks(f, s)
 	}
+	return f.String(s)
 }
 
 func hasLongMarks(s string) bool {

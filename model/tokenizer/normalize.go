@@ -26,18 +26,17 @@ func replaceText(from, to string) normalizer {
 	return func(s string) string { return strings.ReplaceAll(s, from, to) }
 }
 
-// replacePattern puts the text to, taken literally, where re matches.
-func replacePattern(re *regexp2.Regexp, to string) normalizer {
+// replacePattern puts the text with, taken literally, where re matches.
+func replacePattern(re *regexp2.Regexp, with string) normalizer {
 	return func(s string) string {
-		runes := []rune(s)
 		var out strings.Builder
 		done := 0
-		each(re, runes, func(from, upto int) {
-			out.WriteString(string(runes[done:from]))
-			out.WriteString(to)
-			done = upto
+		new(encoder).each(re, s, func(from, to int) {
+			out.WriteString(s[done:from])
+			out.WriteString(with)
+			done = to
 		})
-		out.WriteString(string(runes[done:]))
+		out.WriteString(s[done:])
 		return out.String()
 	}
 }

@@ -1,4 +1,4 @@
-package tokenizer_test
+package tokenizer
 
 import (
 	"crypto/sha256"
@@ -17,7 +17,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"refreekv/model/tokenizer"
 	"refreekv/model/weights"
 )
 
@@ -47,7 +46,7 @@ var findSmolLM2 = sync.OnceValues(func() (string, error) {
 	return found, err
 })
 
-var openSmolLM2 = sync.OnceValues(func() (*tokenizer.Tokenizer, error) {
+var openSmolLM2 = sync.OnceValues(func() (*Tokenizer, error) {
 	path, err := findSmolLM2()
 	if err != nil {
 		return nil, err
@@ -57,10 +56,10 @@ var openSmolLM2 = sync.OnceValues(func() (*tokenizer.Tokenizer, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return tokenizer.FromGGUF(f.Meta)
+	return FromGGUF(f.Meta)
 })
 
-func smolLM2(t *testing.T) *tokenizer.Tokenizer {
+func smolLM2(t *testing.T) *Tokenizer {
 	t.Helper()
 	if _, err := findSmolLM2(); err != nil {
 		t.Skip(err)
@@ -72,7 +71,7 @@ func smolLM2(t *testing.T) *tokenizer.Tokenizer {
 	return tok
 }
 
-func readFixture(t *testing.T, name string, v any) {
+func readFixture(t testing.TB, name string, v any) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
@@ -81,20 +80,6 @@ func readFixture(t *testing.T, name string, v any) {
 	if err := json.Unmarshal(data, v); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-}
-
-// nastyTexts returns the texts of testdata/nasty.json.
-func nastyTexts(t *testing.T) []string {
-	var items []struct {
-		Text   string
-		Repeat int
-	}
-	readFixture(t, "nasty.json", &items)
-	var texts []string
-	for _, i := range items {
-		texts = append(texts, strings.Repeat(i.Text, max(i.Repeat, 1)))
-	}
-	return texts
 }
 
 func TestSmolLM2Facts(t *testing.T) {
@@ -146,11 +131,7 @@ func TestSmolLM2NastyTexts(t *testing.T) {
 // The ids of every text of the real records, as one hash per file.
 func TestSmolLM2RealRecords(t *testing.T) {
 	tok := smolLM2(t)
-	shared := os.Getenv("REFREEKV_SHARED")
-	if shared == "" {
-		shared = filepath.Join("..", "..", "..", "shared")
-	}
-	dir := filepath.Join(shared, "data")
+	dir := dataFolder()
 	if _, err := os.Stat(dir); err != nil {
 		t.Skip("the real records are not here: ", err)
 	}
@@ -197,7 +178,7 @@ func TestSmolLM2RealRecords(t *testing.T) {
 }
 
 // readRecords and eachText do what testdata/smollm2.py does.
-func readRecords(t *testing.T, name string, data []byte) []any {
+func readRecords(t testing.TB, name string, data []byte) []any {
 	t.Helper()
 	var records []any
 	add := func(doc string) {

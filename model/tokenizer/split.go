@@ -3,7 +3,6 @@ package tokenizer
 import (
 	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/dlclark/regexp2/v2"
@@ -119,19 +118,7 @@ func join(spans []span, how behavior) []span {
 // lies between them.
 func splitPattern(re *regexp2.Regexp, how behavior, invert bool) splitter {
 	return func(e *encoder, in piece, out []piece) []piece {
-		e.runes = e.runes[:0]
-		for _, r := range in.text {
-			e.runes = append(e.runes, r)
-		}
 		var spans []span
-		done, bytes := 0, 0
-		// advance turns a position in runes into one in bytes, walking along.
-		advance := func(to int) int {
-			for ; done < to; done++ {
-				bytes += utf8.RuneLen(e.runes[done])
-			}
-			return bytes
-		}
 		last := 0
 		add := func(from, to int, match bool) {
 			if how == isolated {
@@ -142,13 +129,12 @@ func splitPattern(re *regexp2.Regexp, how behavior, invert bool) splitter {
 			}
 			spans = append(spans, span{from, to, match != invert})
 		}
-		each(re, e.runes, func(from, to int) {
-			f := advance(from)
-			if last < f {
-				add(last, f, false)
+		e.each(re, in.text, func(from, to int) {
+			if last < from {
+				add(last, from, false)
 			}
-			last = advance(to)
-			add(f, last, true)
+			add(from, to, true)
+			last = to
 		})
 		if last < len(in.text) {
 			add(last, len(in.text), false)
@@ -160,11 +146,25 @@ func splitPattern(re *regexp2.Regexp, how behavior, invert bool) splitter {
 	}
 }
 
-// each calls match with the range, in runes, of every match.
-func each(re *regexp2.Regexp, runes []rune, match func(from, to int)) {
-	err := re.FindRunesMatches(runes, 0, func(v regexp2.MatchView) bool {
+// each calls match with the range, in bytes, of every match.
+func (e *encoder) each(re *regexp2.Regexp, text string, match func(from, to int)) {
+	e.runes = e.runes[:0]
+	for _, r := range text {
+		e.runes = append(e.runes, standIn(r))
+	}
+	done, bytes := 0, 0
+	// advance turns a position in runes into one in bytes, walking along.
+	advance := func(to int) int {
+		for ; done < to; done++ {
+			_, n := utf8.DecodeRuneInString(text[bytes:])
+			bytes += n
+		}
+		return bytes
+	}
+	err := re.FindRunesMatches(e.runes, 0, func(v regexp2.MatchView) bool {
 		at, n, _ := v.GroupRange(0)
-		match(at, at+n)
+		from := advance(at)
+		match(from, advance(at+n))
 		return true
 	})
 	if err != nil {
@@ -174,13 +174,47 @@ func each(re *regexp2.Regexp, runes []rune, match func(from, to int)) {
 }
 
 // compile compiles a pattern of a tokenizer.json, without limits on time and
-// stack: a text with a megabyte of blanks is legitimate.
+// stack: a text with a megabyte of blanks is legitimate. What Oniguruma, the
+// reference's library, reads in another way than ours is refused.
 func compile(pattern string) (*regexp2.Regexp, error) {
+	if part := otherSyntax(pattern); part != "" {
+		return nil, fmt.Errorf("the pattern %q is not supported: %s has another meaning here", pattern, part)
+	}
 	re, err := regexp2.Compile(pattern, regexp2.OptionMaxBacktrackingStackSize(-1))
 	if err != nil {
 		return nil, fmt.Errorf("the pattern %q is not supported: %w", pattern, err)
 	}
 	return re, nil
+}
+
+// otherSyntax returns the first part of a pattern that the two libraries read
+// differently: what belongs to words, \h and \R, and sets inside sets.
+func otherSyntax(pattern string) string {
+	inSet := false
+	for i := 0; i < len(pattern); i++ {
+		switch c := pattern[i]; {
+		case c == '\\' && i+1 < len(pattern):
+			i++
+			if strings.IndexByte("wWbBhHR", pattern[i]) >= 0 {
+				return pattern[i-1 : i+1]
+			}
+		case c == '[' && inSet:
+			return "a set inside a set"
+		case c == '&' && inSet && strings.HasPrefix(pattern[i:], "&&"):
+			return "&&"
+		case c == '[':
+			inSet = true
+			// A bracket that comes first in a set belongs to it.
+			for _, first := range []string{"^", "]"} {
+				if strings.HasPrefix(pattern[i+1:], first) {
+					i++
+				}
+			}
+		case c == ']':
+			inSet = false
+		}
+	}
+	return ""
 }
 
 // splitText cuts at every occurrence of a literal text.
@@ -215,7 +249,7 @@ func splitDigits(individual bool) splitter {
 	return func(_ *encoder, in piece, out []piece) []piece {
 		from, inNumber := 0, false
 		for i, r := range in.text {
-			number := unicode.IsNumber(r)
+			number := isNumber(r)
 			if i > from && (number != inNumber || number && individual) {
 				out = append(out, piece{in.text[from:i], in.begins && from == 0})
 				from = i

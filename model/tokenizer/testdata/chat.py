@@ -102,6 +102,24 @@ End
     "texts": """{% for m in messages %}{% if m.role in ['user', 'system'] %}{% set c = m.content | replace('a', 'A') %}{{ c[:5] }}|{{ c[-3:] }}|{{ c | length }}|{{ c.startswith('W') }}|{{ m.name | default('nobody') }}{% elif 'Par' in m.content %}{{ m.content.split(' ') | join('_') }}{% else %}{{ m.content.lower() }}{% endif %};{% endfor %}""",
     # loops: range, break-free conditions, else
     "loops": """{% for i in range(1, 7, 2) %}{{ i }}{% if not loop.last %},{% endif %}{% endfor %}{% for m in messages if m.role == 'nobody' %}x{% else %} none{% endfor %}{% for m in messages %} {{ loop.index }}:{{ loop.revindex }}{% endfor %}{{ '\\n' }}""",
+    # conditionals inside brackets, in a chain, without else; only what is needed is evaluated
+    "conditionals": """{%- set names = {'user': 'Q', 'assistant': 'A' if add_generation_prompt else 'a'} %}
+{%- for m in messages %}
+    {{- (bos_token if loop.first else '') + '<' ~ (names[m.role] if m.role in names else m.role | upper) ~ '>' }}
+    {{- m.content if loop.index0 == 0 else m.content | trim if loop.last else (m.content if m.content is string else m.content[0].text) }}
+    {%- set mark = '!' if loop.last %}
+    {{- [mark if mark else '.', 'x'][0] ~ ('' if loop.last) ~ "(if a: b else c)" }}
+{%- endfor %}
+{%- for m in (messages if messages|length > 2 else messages[:1]) if m.role == 'user' %}{{ '+' if loop.last else '-' }}{% endfor -%}
+""",
+    # methods of what stands in parentheses, items from the end, methods of texts as Python has them
+    "methods": """{{- (messages[-1]['content'] | default('', true)).strip() ~ '|' ~ (messages | last).role ~ '|' ~ messages[-1].role ~ '|' ~ messages[ -2 ].role }}
+{%- for m in messages %}
+    {{- '\n' ~ (m.content.split(' ') | first).lower() ~ '|' ~ m.content.split()[-1] ~ '|' ~ m.content.split()|length ~ '|' ~ m.content.split('a', 1)[-1] }}
+    {{- '|' ~ m.content.replace('a', 'A') ~ '|' ~ m.content.replace('a', '', 1) ~ '|' ~ m.content.count('a') ~ '|' ~ m.content.lstrip() ~ '|' ~ m.content.rstrip() }}
+    {{- '|' ~ ("\x1f " ~ m.content ~ "\u2003\x1c").strip() ~ '|' ~ ("\x1f " ~ m.content ~ "\u2003\x1c") | trim ~ '|' ~ m.content.strip('?.W\n ') ~ '|' ~ ('a' ~ (1, 2)[1]) ~ (not (m.role == 'user')) }}
+{%- endfor -%}
+""",
     "refuses the system": """{% if messages[0].role == 'system' %}{{ raise_exception('no system text, please') }}{% endif %}{% for m in messages %}{{ m.content }}{{ '\\n\\n' }}{% endfor %}""",
 }
 
