@@ -56,9 +56,11 @@ var kvpressSpecs = map[string]string{
 	"SimLayerKV(threshold=0.9,recent=32)":             "simlayerkv threshold=0.9 recent=32",
 }
 
-// mostSwapped is how many lists may hold another entry than kvpress's where the
-// scores of both are equal but for rounding.
-const mostSwapped = 10
+// mostSwapped is the share of lists that may hold another entry than kvpress's
+// because the scores of both are equal but for the rounding of float32: nearer
+// than the oracle's tolerance, which is 2e-5 of the score at the cut. One list in
+// 4,000 is seen to.
+const mostSwapped = 1.0 / 2000
 
 // A kvpressOracle is what kvpress.json.gz holds; testdata/oracle_kvpress.py says
 // how it was made.
@@ -66,7 +68,8 @@ type kvpressOracle struct {
 	MadeWith struct {
 		GGUF string `json:"gguf_sha256"`
 	} `json:"made_with"`
-	Prompts []kvpressPrompt
+	Tolerance float64
+	Prompts   []kvpressPrompt
 }
 
 // A kvpressPrompt is given by its ids or by the record that it is cut from.
@@ -118,8 +121,23 @@ func readKVPress(t *testing.T) kvpressOracle {
 	if err := json.NewDecoder(unpacked).Decode(&o); err != nil {
 		t.Fatal(err)
 	}
-	if len(o.Prompts) < 12 {
-		t.Fatalf("the oracle holds %d prompts, want 12", len(o.Prompts))
+	if o.Tolerance > 2e-5 {
+		t.Fatalf("the oracle takes scores for equal that are %g apart, want 2e-5", o.Tolerance)
+	}
+	// SimLayerKV has no budget, but three thresholds.
+	budgets := map[string][]float64{}
+	for _, p := range o.Prompts {
+		for _, c := range p.Cases {
+			// Whoever has no real records compares at so many as well.
+			if p.File == "" && !slices.Contains(budgets[c.Press], c.Budget) {
+				budgets[c.Press] = append(budgets[c.Press], c.Budget)
+			}
+		}
+	}
+	for _, press := range slices.Sorted(maps.Keys(kvpressSpecs)) {
+		if len(budgets[press]) < 3 {
+			t.Errorf("%s was recorded at %d budgets, want 3", press, len(budgets[press]))
+		}
 	}
 	return o
 }
@@ -129,7 +147,6 @@ func readKVPress(t *testing.T) kvpressOracle {
 func TestKVPress(t *testing.T) {
 	oracle := readKVPress(t)
 	opened := map[string]*model.Model{}
-	budgets := map[string]map[float64]bool{}
 	total := tally{swapped: map[string]int{}}
 	for i, want := range oracle.Prompts {
 		t.Run(fmt.Sprintf("%d %s", i, want.Model), func(t *testing.T) {
@@ -150,10 +167,6 @@ func TestKVPress(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, c := range want.Cases {
-				if budgets[c.Press] == nil {
-					budgets[c.Press] = map[float64]bool{}
-				}
-				budgets[c.Press][c.Budget] = true
 				c.compare(t, p, &total)
 			}
 		})
@@ -162,13 +175,8 @@ func TestKVPress(t *testing.T) {
 		m.Close()
 	}
 	t.Logf("%d lists of kept positions, %d with a near tie; with other entries of the tie than kvpress's: %v", total.lists, total.near, total.swapped)
-	if total.swapped["rounding"] > mostSwapped {
-		t.Errorf("%d of %d lists differ by rounding, want at most %d", total.swapped["rounding"], total.lists, mostSwapped)
-	}
-	for _, press := range slices.Sorted(maps.Keys(kvpressSpecs)) {
-		if got := budgets[press]; len(got) < 3 {
-			t.Errorf("%s was compared at %d budgets, want 3", press, len(got))
-		}
+	if most := max(int(mostSwapped*float64(total.lists)), 1); total.swapped["rounding"] > most {
+		t.Errorf("%d of %d lists differ by rounding, want at most %d", total.swapped["rounding"], total.lists, most)
 	}
 }
 

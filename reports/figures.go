@@ -131,31 +131,55 @@ func drawAll(out map[string][]byte, name string, t Table, panels []panel) error 
 	key := legendOf(all, full)
 	w := vg.Length(columns)*panelWidth + key.width()
 	h := max(vg.Length(lines)*panelHeight, key.height())
-	png := vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(300))
-	svg := vgsvg.New(w, h)
-	pdf := vgpdf.New(w, h)
-	pdf.EmbedFonts(true)
-	for _, canvas := range []vg.CanvasSizer{png, svg, pdf} {
-		if err := drawPanels(draw.New(canvas), panels, columns, all, full, key); err != nil {
-			return fmt.Errorf("drawing %s: %w", name, err)
+	for _, format := range FigureFormats {
+		figure, err := drawing(format, w, h, func(c draw.Canvas) error { return drawPanels(c, panels, columns, all, full, key) })
+		if err != nil {
+			return fmt.Errorf("%s.%s: %w", name, format, err)
 		}
+		out[name+"."+format] = figure
+	}
+	return nil
+}
+
+// FigureFormats are the kinds of files that figures are written as.
+var FigureFormats = []string{"png", "svg", "pdf"}
+
+// IsFigureFormat reports whether figures can be written as a format.
+func IsFigureFormat(format string) bool { return slices.Contains(FigureFormats, format) }
+
+// drawing is a figure as a file of a format.
+func drawing(format string, w, h vg.Length, paint func(draw.Canvas) error) ([]byte, error) {
+	var canvas vg.CanvasWriterTo
+	switch format {
+	case "png":
+		canvas = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(300))}
+	case "svg":
+		canvas = vgsvg.New(w, h)
+	case "pdf":
+		pdf := vgpdf.New(w, h)
+		pdf.EmbedFonts(true)
+		canvas = pdf
+	default:
+		return nil, fmt.Errorf("figure format %q is none of %s", format, strings.Join(FigureFormats, ", "))
+	}
+	c := draw.New(canvas)
+	// A vector file is transparent of itself, and black text lost on a dark page.
+	c.SetColor(color.White)
+	c.Fill(c.Rectangle.Path())
+	if err := paint(c); err != nil {
+		return nil, fmt.Errorf("drawing: %w", err)
 	}
 	var buf bytes.Buffer
-	if _, err := (vgimg.PngCanvas{Canvas: png}).WriteTo(&buf); err != nil {
-		return fmt.Errorf("encoding %s.png: %w", name, err)
+	if _, err := canvas.WriteTo(&buf); err != nil {
+		return nil, fmt.Errorf("encoding: %w", err)
 	}
-	out[name+".png"] = bytes.Clone(buf.Bytes())
-	buf.Reset()
-	if _, err := svg.WriteTo(&buf); err != nil {
-		return fmt.Errorf("encoding %s.svg: %w", name, err)
+	switch format {
+	case "svg":
+		return bytes.ReplaceAll(buf.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif;")), nil
+	case "pdf":
+		return undated(buf.Bytes()), nil
 	}
-	out[name+".svg"] = bytes.ReplaceAll(buf.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif;"))
-	buf.Reset()
-	if _, err := pdf.WriteTo(&buf); err != nil {
-		return fmt.Errorf("encoding %s.pdf: %w", name, err)
-	}
-	out[name+".pdf"] = undated(buf.Bytes())
-	return nil
+	return buf.Bytes(), nil
 }
 
 var pdfDate = regexp.MustCompile(`\(D:\d{14}[^)]*\)`)
@@ -170,9 +194,6 @@ func undated(pdf []byte) []byte {
 }
 
 func drawPanels(c draw.Canvas, panels []panel, columns int, all []series, full *Line, key legendBox) error {
-	// A vector file is transparent of itself, and black text lost on a dark page.
-	c.SetColor(color.White)
-	c.Fill(c.Rectangle.Path())
 	for i, p := range panels {
 		drawn, err := drawPanel(p, all, full)
 		if err != nil {

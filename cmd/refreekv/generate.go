@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"refreekv/model"
 	"refreekv/model/tokenizer"
@@ -17,11 +18,25 @@ import (
 	"refreekv/runners"
 )
 
+// promptOptions are the flags of commands that run one prompt under a pruner.
+type promptOptions struct {
+	model, prompt, file, pruner string
+	raw                         bool
+}
+
+func (o *promptOptions) add(f *pflag.FlagSet) {
+	f.StringVar(&o.model, "model", defaultModel, "registry name, hub id, folder or .gguf file")
+	f.StringVar(&o.prompt, "prompt", "", "the prompt's text")
+	f.StringVar(&o.file, "prompt-file", "", "read the prompt from this file (-: stdin)")
+	f.StringVar(&o.pruner, "pruner", "full", "pruner and settings, e.g. \"snapkv budget=0.5\" (refreekv list pruners)")
+	f.BoolVar(&o.raw, "raw", false, "no chat template, no added text or tokens")
+}
+
 // generateOptions are the flags of refreekv generate.
 type generateOptions struct {
-	model, prompt, file, pruner string
-	raw, json                   bool
-	maxNew                      int
+	promptOptions
+	json   bool
+	maxNew int
 }
 
 func newGenerate() *cobra.Command {
@@ -34,11 +49,7 @@ func newGenerate() *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return generate(cmd, o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.model, "model", defaultModel, "registry name, hub id, folder or .gguf file")
-	f.StringVar(&o.prompt, "prompt", "", "the prompt's text")
-	f.StringVar(&o.file, "prompt-file", "", "read the prompt from this file (-: stdin)")
-	f.StringVar(&o.pruner, "pruner", "full", "pruner and settings, e.g. \"snapkv budget=0.5\" (refreekv list pruners)")
-	f.BoolVar(&o.raw, "raw", false, "no chat template, no added text or tokens")
+	o.add(f)
 	f.IntVar(&o.maxNew, "max-new-tokens", 64, "longest continuation in tokens")
 	f.BoolVar(&o.json, "json", false, "print one JSON object: prompt_tokens, tokens, text, kept, budget, seconds")
 	return cmd
@@ -67,39 +78,25 @@ func generate(cmd *cobra.Command, o generateOptions) error {
 	if o.maxNew < 1 {
 		return usageError{fmt.Errorf("--max-new-tokens %d: want at least 1", o.maxNew)}
 	}
-	spec, pruner, err := findPruner(o.pruner)
-	if err != nil {
-		return usageError{withFlag("--pruner", err)}
-	}
-	if err := runners.CheckModel(o.model); err != nil {
-		return usageError{withFlag("--model", err)}
-	}
-	text, err := promptText(cmd, o)
+	in, err := o.open(cmd)
 	if err != nil {
 		return err
 	}
-	m, err := model.Find(cmd.Context(), o.model, downloadProgress(cmd.ErrOrStderr()))
-	if err != nil {
-		return err
-	}
+	m, tokens := in.model, in.tokens
 	defer m.Close()
-	tokens, err := promptTokens(m, text, o.raw)
-	if err != nil {
-		return err
-	}
 	maxNew := min(o.maxNew, m.Config.MaxPositions-len(tokens))
 	if maxNew < 1 {
 		return fmt.Errorf("the prompt's %d tokens leave no room in the model's %d positions; shorten it", len(tokens), m.Config.MaxPositions)
 	}
-	g := generated{Model: m.Name, Pruner: spec.String(), PromptTokens: tokens}
+	g := generated{Model: m.Name, Pruner: in.spec.String(), PromptTokens: tokens}
 	begin := time.Now()
-	prefix, err := m.Prefill(cmd.Context(), tokens, pruner.Needs())
+	prefix, err := m.Prefill(cmd.Context(), tokens, in.pruner.Needs())
 	if err != nil {
 		return err
 	}
 	g.Seconds.Prefill = time.Since(begin).Seconds()
 	begin = time.Now()
-	variant, err := pruners.Apply(pruner, prefix)
+	variant, err := pruners.Apply(in.pruner, prefix)
 	if err != nil {
 		return err
 	}
@@ -115,7 +112,40 @@ func generate(cmd *cobra.Command, o generateOptions) error {
 	return printGenerated(cmd, g, o.json)
 }
 
-func promptText(cmd *cobra.Command, o generateOptions) (string, error) {
+// opened is what the flags of one prompt stand for. The model is to be closed.
+type opened struct {
+	spec   pruners.Spec
+	pruner pruners.Pruner
+	model  *model.Model
+	tokens []int32
+}
+
+// open checks the flags, the cheap ones first, and opens what they name.
+func (o promptOptions) open(cmd *cobra.Command) (opened, error) {
+	spec, pruner, err := findPruner(o.pruner)
+	if err != nil {
+		return opened{}, usageError{withFlag("--pruner", err)}
+	}
+	if err := runners.CheckModel(o.model); err != nil {
+		return opened{}, usageError{withFlag("--model", err)}
+	}
+	text, err := o.text(cmd)
+	if err != nil {
+		return opened{}, err
+	}
+	m, err := model.Find(cmd.Context(), o.model, downloadProgress(cmd.ErrOrStderr()))
+	if err != nil {
+		return opened{}, err
+	}
+	tokens, err := promptTokens(m, text, o.raw)
+	if err != nil {
+		m.Close()
+		return opened{}, err
+	}
+	return opened{spec, pruner, m, tokens}, nil
+}
+
+func (o promptOptions) text(cmd *cobra.Command) (string, error) {
 	switch {
 	case o.prompt != "" && o.file != "":
 		return "", usageError{errors.New("give --prompt or --prompt-file, not both")}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -11,6 +12,7 @@ import (
 
 	"refreekv/datasets"
 	"refreekv/metrics"
+	"refreekv/model"
 	"refreekv/model/hub"
 	"refreekv/pruners"
 	"refreekv/runners"
@@ -93,10 +95,81 @@ func listMetrics(w io.Writer) {
 func listPruners(w io.Writer) {
 	for _, p := range pruners.List() {
 		fmt.Fprintf(w, "%s: %s (%s)\n", p.Name, p.About, p.Paper)
+		fmt.Fprintf(w, "  records %s\n", strings.Join(records(p), "; "))
 		table(w, func(row func(string, ...any)) {
 			for _, o := range p.Options {
-				row("  %s\t%s\t%s", o.Name, o.DefaultText(), o.About)
+				about := o.About
+				if unnamed := func(choice string) bool { return !strings.Contains(about, choice) }; slices.ContainsFunc(o.Choices, unnamed) {
+					about += ": " + strings.Join(o.Choices, ", ")
+				}
+				row("  %s\t%s\t%s", o.Name, o.DefaultText(), about)
 			}
 		})
 	}
+}
+
+// records says what a pruner asks prefill to record with its defaults, and with
+// which choices it asks for something else.
+func records(p pruners.Info) []string {
+	given := map[string]any{}
+	for _, o := range p.Options {
+		if o.Default == nil {
+			given[o.Name] = 0.5 // a budget, which needs do not depend on
+		}
+	}
+	needs := func(option string, choice any) (model.Needs, bool) {
+		spec := pruners.Spec{Name: p.Name, Options: maps.Clone(given)}
+		if option != "" {
+			spec.Options[option] = choice
+		}
+		pruner, err := pruners.New(spec)
+		if err != nil { // a choice that goes with others only
+			return model.Needs{}, false
+		}
+		return pruner.Needs(), true
+	}
+	usual, _ := needs("", nil)
+	out := []string{recorded(usual)}
+	for _, o := range p.Options {
+		if o.Name == "score" {
+			out = append(out, "with another score what that one needs")
+			continue
+		}
+		for _, choice := range o.Choices {
+			if n, ok := needs(o.Name, choice); ok && n != usual {
+				out = append(out, fmt.Sprintf("with %s=%s %s", o.Name, choice, recorded(n)))
+			}
+		}
+	}
+	return out
+}
+
+// recorded says in words what needs ask for.
+func recorded(n model.Needs) string {
+	var parts []string
+	switch {
+	case n.RowShare > 0:
+		parts = append(parts, fmt.Sprintf("the last %g %% of the prompt's attention rows, at least %d", 100*n.RowShare, n.LastRows))
+	case n.LastRows == 1:
+		parts = append(parts, "the last attention row")
+	case n.LastRows > 1:
+		parts = append(parts, fmt.Sprintf("the last %d attention rows", n.LastRows))
+	}
+	for _, need := range []struct {
+		asked bool
+		what  string
+	}{
+		{n.ColumnSums, "the attention that every key received"},
+		{n.Queries, "every query"},
+		{n.QueryMoments, "mean and covariance of the queries"},
+		{n.HiddenMoments, "mean and variance of the hidden states"},
+	} {
+		if need.asked {
+			parts = append(parts, need.what)
+		}
+	}
+	if len(parts) == 0 {
+		return "keys and values alone"
+	}
+	return strings.Join(parts, " and ")
 }
