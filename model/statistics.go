@@ -201,29 +201,9 @@ func (p *Prefix) OutputNorms(layer, head int, dst []float64) {
 		rows := min(block, p.tokens-from)
 		out.MulPart(wide, out.N, values[from*d:], d, rows, head*d, d, 0, out.Panels(), false)
 		for i := range rows {
-			dst[from+i] = sumAbs(wide[i*out.N : (i+1)*out.N])
+			dst[from+i] = float64(tensor.SumAbs(wide[i*out.N : (i+1)*out.N]))
 		}
 	}
-}
-
-// sumAbs adds absolute values in eight sums, which the processor takes side by
-// side.
-func sumAbs(x []float32) float64 {
-	var sums [8]float32
-	for len(x) >= 8 {
-		for i := range sums {
-			sums[i] += math.Float32frombits(math.Float32bits(x[i]) &^ (1 << 31))
-		}
-		x = x[8:]
-	}
-	total := 0.0
-	for _, s := range sums {
-		total += float64(s)
-	}
-	for _, v := range x {
-		total += math.Abs(float64(v))
-	}
-	return total
 }
 
 // Attend computes the attention rows of the queries from..to-1 again: dst is
@@ -235,7 +215,11 @@ func (p *Prefix) Attend(layer, head, from, to int, causal bool, dst []float32) {
 	}
 	width, d, n := p.shape.Heads*p.shape.HeadDim, p.shape.HeadDim, p.tokens
 	keys := p.cache.keys[layer][head/p.shape.Group()]
-	keys.Mul(dst, n, p.layers[layer].queries[from*width+head*d:], width, to-from, 0, keys.Panels(), false)
+	panels := keys.Panels()
+	if causal {
+		panels = (to + tensor.Panel - 1) / tensor.Panel
+	}
+	keys.Mul(dst, n, p.layers[layer].queries[from*width+head*d:], width, to-from, 0, panels, false)
 	window, scoreCap := 0, float32(0)
 	if p.model != nil {
 		window, scoreCap = p.model.layers[layer].Window, float32(p.model.Config.ScoreCap*math.Log2E)

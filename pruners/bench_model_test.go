@@ -55,10 +55,7 @@ func BenchmarkSelectOnModel(b *testing.B) {
 		"refreekv row_share=0.01",
 		"refreekv row_share=0.01 rows_mask=none",
 		"refreekv ranking=snapkv metric=norm1",
-		"refreekv ranking=snapkv metric=norm_fro",
-		"refreekv ranking=snapkv metric=norm_inf",
 		"refreekv ranking=snapkv metric=row_sqrt_sum",
-		"refreekv ranking=snapkv metric=col_square_sum",
 	} {
 		pruner := mustNew(b, text)
 		b.Run(text, func(b *testing.B) {

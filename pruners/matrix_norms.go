@@ -100,9 +100,7 @@ func (m matrixSums) of(p *model.Prefix, layer, head int, place []int32, dst []fl
 		case m.rows && m.columns:
 			m.split(dst, r, row, place)
 		case m.rows:
-			for _, x := range row {
-				dst[r] += float64(x) * float64(x)
-			}
+			dst[r] = sumSquares(row)
 		default:
 			for c, x := range row {
 				dst[c] += float64(x) * float64(x)
@@ -121,16 +119,17 @@ func (m matrixSums) split(dst []float64, r int, row []float32, place []int32) {
 		if m.power == 2 {
 			v *= v
 		}
-		// The mask is all ones where the column goes first. A branch would be
-		// foretold wrongly half of the time.
-		mask := uint64(int64(place[c]-at) >> 63)
-		theirs := math.Float64frombits(math.Float64bits(v) & mask)
-		if m.power == 0 {
-			dst[c], own = max(dst[c], theirs), max(own, v-theirs)
-			continue
+		first := place[c] < at
+		switch {
+		case first && m.power == 0:
+			dst[c] = max(dst[c], v)
+		case first:
+			dst[c] += v
+		case m.power == 0:
+			own = max(own, v)
+		default:
+			own += v
 		}
-		dst[c] += theirs
-		own += v - theirs
 	}
 	if m.power == 0 {
 		dst[r] = max(dst[r], own)

@@ -375,6 +375,7 @@ func TestVectors(t *testing.T) {
 				check("Scale", 0, func(d []float32) { Scale(d, 1.7) }, func(d []float32) { scaleGo(d, 1.7) })
 				check("Add", 0, func(d []float32) { Add(d, x) }, func(d []float32) { addScaledGo(d, x, 1) })
 				check("AddScaled", 1, func(d []float32) { AddScaled(d, x, -0.3) }, func(d []float32) { addScaledGo(d, x, -0.3) })
+				check("SumAbs", 0, func(d []float32) { d[0] = SumAbs(x) }, func(d []float32) { d[0] = absolutesGo(x) })
 				check("SiLUMul", 2, func(d []float32) { SiLUMul(d, x, y) }, func(d []float32) { siluMulGo(d, x, y) })
 				check("RMSNorm", 4, func(d []float32) { RMSNorm(d, x, y, 1e-5) }, func(d []float32) {
 					sum := 0.0
@@ -501,12 +502,70 @@ func TestPackedRows(t *testing.T) {
 	}
 }
 
+// SumAbs against the definition, with signs, infinities and NaN.
+func TestSumAbs(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		for _, c := range []struct {
+			x    []float32
+			want float64
+		}{
+			{nil, 0},
+			{[]float32{-1, 2, -3}, 6},
+			{append(make([]float32, 40), -5), 5},
+			{[]float32{float32(math.Inf(-1)), 1}, math.Inf(1)},
+		} {
+			if got := float64(SumAbs(c.x)); got != c.want {
+				t.Errorf("%v: %g, want %g", c.x, got, c.want)
+			}
+		}
+		x := make([]float32, 35)
+		x[3] = float32(math.NaN())
+		if got := SumAbs(x); got == got {
+			t.Errorf("a NaN sums to %g", got)
+		}
+	})
+}
+
+// A part of a matrix's columns gives the product of a matrix that has only
+// those, bit for bit; rows copied from another matrix are that matrix's.
+func TestMulPartAndCopyRows(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		rng := newRand(17)
+		for _, n := range []int{1, 31, 32, 33, 100} {
+			const k, first, part, m = 48, 16, 24, 5
+			whole, cut, copied := NewPacked(n, k), NewPacked(n, part), NewPacked(n+40, k)
+			for j := range n {
+				row := random(rng, k, "ordinary")
+				whole.SetRow(j, row)
+				cut.SetRow(j, row[first:first+part])
+			}
+			a := random(rng, m*part, "ordinary")
+			got, want := make([]float32, m*n), make([]float32, m*n)
+			whole.MulPart(got, n, a, part, m, first, part, 0, whole.Panels(), false)
+			cut.Mul(want, n, a, part, m, 0, cut.Panels(), false)
+			sameBits(t, fmt.Sprintf("part of %d rows", n), got, want, 0)
+			copied.CopyRows(whole, n)
+			a, b := make([]float32, k), make([]float32, k)
+			for j := range n + 40 {
+				copied.Row(j, a)
+				clear(b)
+				if j < n {
+					whole.Row(j, b)
+				}
+				sameBits(t, fmt.Sprintf("row %d of %d copied", j, n), a, b, 0)
+			}
+		}
+	})
+}
+
 func TestMulRefusesShortBuffers(t *testing.T) {
 	p := NewPacked(40, 8)
 	for name, f := range map[string]func(){
 		"short a":   func() { p.Mul(make([]float32, 80), 40, make([]float32, 15), 8, 2, 0, 2, false) },
 		"short c":   func() { p.Mul(make([]float32, 79), 40, make([]float32, 16), 8, 2, 0, 2, false) },
 		"panels":    func() { p.Mul(make([]float32, 80), 40, make([]float32, 16), 8, 2, 0, 3, false) },
+		"no part":   func() { p.MulPart(make([]float32, 80), 40, make([]float32, 16), 8, 2, 1, 8, 0, 2, false) },
+		"rows":      func() { p.CopyRows(NewPacked(39, 8), 40) },
 		"short b":   func() { MulRows(make([]float32, 8), 4, make([]float32, 6), 3, 2, make([]float32, 11), 4, 3, 4, false) },
 		"short c 2": func() { MulRows(make([]float32, 7), 4, make([]float32, 6), 3, 2, make([]float32, 12), 4, 3, 4, false) },
 	} {

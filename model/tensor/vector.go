@@ -10,9 +10,10 @@ type vectorKernels struct {
 	addScaled func(dst, x []float32, s float32)
 	siluMul   func(dst, gate, up []float32)
 	squares   func(x []float32) float32
+	absolutes func(x []float32) float32
 }
 
-var vectorGo = vectorKernels{maxGo, exp2Go, scaleGo, addScaledGo, siluMulGo, squaresGo}
+var vectorGo = vectorKernels{maxGo, exp2Go, scaleGo, addScaledGo, siluMulGo, squaresGo, absolutesGo}
 
 var vector = vectorGo
 
@@ -46,6 +47,9 @@ func Add(dst, x []float32) { vector.addScaled(dst, x[:len(dst)], 1) }
 
 // AddScaled adds s·x to dst, fused.
 func AddScaled(dst, x []float32, s float32) { vector.addScaled(dst, x[:len(dst)], s) }
+
+// SumAbs returns the L1 norm of x.
+func SumAbs(x []float32) float32 { return vector.absolutes(x) }
 
 // SiLUMul sets dst to gate·sigmoid(gate)·up.
 func SiLUMul(dst, gate, up []float32) { vector.siluMul(dst, gate[:len(dst)], up[:len(dst)]) }
@@ -173,6 +177,17 @@ func squaresGo(x []float32) float32 {
 	}
 	return sumLanes(&lanes)
 }
+
+// absolutesGo sums absolute values in 16 lanes, then the lanes as a tree.
+func absolutesGo(x []float32) float32 {
+	var lanes [16]float32
+	for i, v := range x {
+		lanes[i&15] += absolute(v)
+	}
+	return sumLanes(&lanes)
+}
+
+func absolute(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
 
 // sumLanes adds 16 partial sums up as a tree; it overwrites them.
 func sumLanes(lanes *[16]float32) float32 {

@@ -250,3 +250,25 @@ loop:
 	VMOVUPS Y1, 32(DX)
 	VZEROUPPER
 	RET
+
+// func absolutes256asm(x *float32, n int, lanes *[16]float32)
+TEXT ·absolutes256asm(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), SI
+	MOVQ n+8(FP), CX
+	MOVQ lanes+16(FP), DX
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VPCMPEQD Y4, Y4, Y4
+	VPSRLD $1, Y4, Y4 // all bits but the sign
+loop:
+	VANDPS (SI), Y4, Y2
+	VANDPS 32(SI), Y4, Y3
+	VADDPS Y2, Y0, Y0
+	VADDPS Y3, Y1, Y1
+	ADDQ $64, SI
+	SUBQ $16, CX
+	JNZ loop
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 32(DX)
+	VZEROUPPER
+	RET

@@ -221,3 +221,21 @@ loop:
 	VMOVUPS Z0, (DX)
 	VZEROUPPER
 	RET
+
+// func absolutes512asm(x *float32, n int, lanes *[16]float32)
+TEXT ·absolutes512asm(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), SI
+	MOVQ n+8(FP), CX
+	MOVQ lanes+16(FP), DX
+	VMOVUPS (DX), Z0
+	VPTERNLOGD $0xff, Z4, Z4, Z4
+	VPSRLD $1, Z4, Z4 // all bits but the sign
+loop:
+	VPANDD (SI), Z4, Z1
+	VADDPS Z1, Z0, Z0
+	ADDQ $64, SI
+	SUBQ $16, CX
+	JNZ loop
+	VMOVUPS Z0, (DX)
+	VZEROUPPER
+	RET

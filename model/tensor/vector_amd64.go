@@ -14,11 +14,12 @@ type vectorAsm struct {
 	addScaled func(dst, x *float32, n int, s float32)
 	siluMul   func(dst, gate, up *float32, n int)
 	squares   func(x *float32, n int, lanes *[16]float32)
+	absolutes func(x *float32, n int, lanes *[16]float32)
 }
 
 var (
-	vector512 = vectorAsm{max512asm, exp2x512asm, scale512asm, addScaled512asm, siluMul512asm, squares512asm}.kernels()
-	vector256 = vectorAsm{max256asm, exp2x256asm, scale256asm, addScaled256asm, siluMul256asm, squares256asm}.kernels()
+	vector512 = vectorAsm{max512asm, exp2x512asm, scale512asm, addScaled512asm, siluMul512asm, squares512asm, absolutes512asm}.kernels()
+	vector256 = vectorAsm{max256asm, exp2x256asm, scale256asm, addScaled256asm, siluMul256asm, squares256asm, absolutes256asm}.kernels()
 )
 
 //go:noescape
@@ -40,6 +41,9 @@ func siluMul512asm(dst, gate, up *float32, n int)
 func squares512asm(x *float32, n int, lanes *[16]float32)
 
 //go:noescape
+func absolutes512asm(x *float32, n int, lanes *[16]float32)
+
+//go:noescape
 func max256asm(x *float32, n int, keep *uint16) float32
 
 //go:noescape
@@ -56,6 +60,9 @@ func siluMul256asm(dst, gate, up *float32, n int)
 
 //go:noescape
 func squares256asm(x *float32, n int, lanes *[16]float32)
+
+//go:noescape
+func absolutes256asm(x *float32, n int, lanes *[16]float32)
 
 // kernels hands what is left over after whole vectors to the plain twins.
 func (a vectorAsm) kernels() vectorKernels {
@@ -104,6 +111,17 @@ func (a vectorAsm) kernels() vectorKernels {
 			}
 			for i, v := range x[whole:] {
 				lanes[i] = fma(v, v, lanes[i])
+			}
+			return sumLanes(&lanes)
+		},
+		absolutes: func(x []float32) float32 {
+			var lanes [16]float32
+			whole := len(x) &^ 15
+			if whole > 0 {
+				a.absolutes(&x[0], whole, &lanes)
+			}
+			for i, v := range x[whole:] {
+				lanes[i] += absolute(v)
 			}
 			return sumLanes(&lanes)
 		},
