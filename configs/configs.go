@@ -11,17 +11,21 @@ import (
 
 // Files holds the experiment files.
 //
-//go:embed *.yaml
+//go:embed *.yaml audit/*.yaml
 var Files embed.FS
 
-// Names lists the embedded experiments by name, sorted.
+// Names lists the embedded experiments by name, sorted; those in a folder come
+// last and are called by it: "audit/chat-for-all".
 func Names() []string {
-	paths, err := fs.Glob(Files, "*.yaml")
-	if err != nil {
-		panic(err) // the pattern is constant and well-formed
+	var names []string
+	for _, pattern := range []string{"*.yaml", "*/*.yaml"} {
+		paths, err := fs.Glob(Files, pattern)
+		if err != nil {
+			panic(err) // the patterns are constant and well-formed
+		}
+		for _, p := range paths {
+			names = append(names, strings.TrimSuffix(p, ".yaml"))
+		}
 	}
-	for i, p := range paths {
-		paths[i] = strings.TrimSuffix(p, ".yaml")
-	}
-	return paths
+	return names
 }

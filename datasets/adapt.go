@@ -1,6 +1,10 @@
 package datasets
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
 // withoutPictures drops TheoremQA's questions that need a picture (53 of 800).
 func withoutPictures(r raw) ([]raw, error) {
@@ -10,8 +14,9 @@ func withoutPictures(r raw) ([]raw, error) {
 	return []raw{r}, nil
 }
 
-// eachTurn makes every CoQA question a record of its own, with its story; the
-// answer is the main one. Earlier turns are not shown.
+// eachTurn makes every CoQA question a record of its own, with its story. answer is
+// the main answer, answers holds those of other people too, and history the
+// earlier questions with their main answers, as the test set is asked.
 func eachTurn(r raw) ([]raw, error) {
 	story, ok := r.fields["story"].(string)
 	questions, okQ := r.fields["questions"].([]any)
@@ -19,16 +24,31 @@ func eachTurn(r raw) ([]raw, error) {
 	if !ok || !okQ || !okA || len(questions) != len(answers) {
 		return nil, fmt.Errorf("%s: a CoQA record needs a story and as many questions as answers; fetch the file again", r.source)
 	}
+	others, _ := r.fields["additional_answers"].(map[string]any)
 	id := ownID(r.fields)
 	var out []raw
+	history := ""
 	for turn := range questions {
 		question, okQ := inputText(questions[turn])
 		answer, okA := inputText(answers[turn])
 		if !okQ || !okA {
 			return nil, fmt.Errorf("%s, turn %d: question or answer has no input_text; fetch the file again", r.source, turn+1)
 		}
-		fields := map[string]any{"story": story, "question": question, "answer": answer}
+		all := []any{answer}
+		for _, who := range slices.Sorted(maps.Keys(others)) {
+			turns, _ := others[who].([]any)
+			if turn >= len(turns) {
+				return nil, fmt.Errorf("%s, turn %d: additional_answers %q ends before it; fetch the file again", r.source, turn+1, who)
+			}
+			other, ok := inputText(turns[turn])
+			if !ok {
+				return nil, fmt.Errorf("%s, turn %d: additional_answers %q has no input_text; fetch the file again", r.source, turn+1, who)
+			}
+			all = append(all, other)
+		}
+		fields := map[string]any{"story": story, "history": history, "question": question, "answer": answer, "answers": all}
 		out = append(out, r.part("turn", turn+1, id, fields))
+		history += "Question: " + question + "\n\nAnswer: " + answer + "\n\n"
 	}
 	return out, nil
 }

@@ -90,12 +90,18 @@ func fieldNames(task bool) []string {
 	var out []string
 	for _, t := range types {
 		for field := range t.Fields() {
-			if name, _, _ := strings.Cut(field.Tag.Get("yaml"), ","); name != "" && name != "-" {
+			if name := yamlName(field); name != "" && name != "-" {
 				out = append(out, name)
 			}
 		}
 	}
 	return out
+}
+
+// yamlName is what a field is called in YAML; "" or "-" is not there.
+func yamlName(field reflect.StructField) string {
+	name, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
+	return name
 }
 
 // suggest is the end of a message on an unknown name: the known one that is most

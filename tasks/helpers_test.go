@@ -169,7 +169,7 @@ func protocolOf(t testing.TB, task, protocol string) *Definition {
 // define makes a definition of the text of a task file.
 func define(t testing.TB, protocol, text string) *Definition {
 	t.Helper()
-	task, err := parse("test", "test.yaml", []byte(text))
+	task, err := parse("test", "test.yaml", []byte(text), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,17 +43,17 @@ func TestParseErrors(t *testing.T) {
 		{"negative max_new_tokens", "dataset: x\nprompt: '{a}'\nmax_new_tokens: -1\nmetric: qa_f1\n", "task dir/f.yaml: field max_new_tokens is -1; it must be 1 or more"},
 		{"missing metric", "dataset: x\nprompt: '{a}'\nmax_new_tokens: 3\n", `task dir/f.yaml: field metric is ""; refreekv list metrics shows what there is`},
 		{"unknown metric", "dataset: x\nprompt: '{a}'\nmax_new_tokens: 3\nmetric: f1\n", `task dir/f.yaml: field metric is "f1"; refreekv list metrics shows what there is`},
-		{"unknown metric under paper", good + "paper: {metric: bleu}\n", `task dir/f.yaml: field metric is "bleu"; refreekv list metrics shows what there is`},
+		{"unknown metric under paper", good + "paper: {metric: bleurt}\n", `task dir/f.yaml: field metric is "bleurt"; refreekv list metrics shows what there is; did you mean "bleu"?`},
 		{"unknown truncate", good + "truncate: middle\n", `task dir/f.yaml: field truncate is "middle"; want before_wrap, after_wrap or never`},
 		{"unknown truncate under paper", good + "paper: {truncate: ''}\n", `task dir/f.yaml: field truncate is ""; want before_wrap, after_wrap or never`},
 		{"negative margin", good + "truncate_margin: -1\n", "task dir/f.yaml: field truncate_margin is -1; it must be 0 or more"},
-		{"unknown answers_as", good + "answers_as: pyton\n", `task dir/f.yaml: field answers_as is "pyton"; want python, or leave it out`},
+		{"unknown answers_as", good + "answers_as: pyton\n", `task dir/f.yaml: field answers_as is "pyton"; want python or semicolons, or leave it out`},
 		{"empty answers", good + "answers: ''\n", "task dir/f.yaml: field answers is empty; name the record's field with the references"},
 		{"unknown family", good + "systems: {lama3: hello}\n", `task dir/f.yaml: field systems names the model family "lama3"; want llama2, llama3, mistral, qwen2.5, other`},
 		{"a field mapped for nothing", good + "fields: {context: story, question: q}\n", `task dir/f.yaml: field fields maps "question", but the prompt has no {question}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := parse("f", "dir/f.yaml", []byte(c.text))
+			_, err := parse("f", "dir/f.yaml", []byte(c.text), nil)
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -89,7 +89,7 @@ func TestLayers(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = task.Protocol("papers")
-	wantError(t, err, `protocol "papers" is unknown; want standard or paper`)
+	wantError(t, err, `protocol "papers" is neither standard nor paper; did you mean "paper"?`)
 }
 
 func TestLoad(t *testing.T) {

@@ -1,6 +1,9 @@
 package tasks
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -41,16 +44,16 @@ const wrapSlack = 8
 // text and the new tokens), under "paper" as the model's maximum length there
 // (spec 6.2).
 func (d *Definition) Prompt(m Model, rec datasets.Record, contextLength int) (Prompt, error) {
-	text, err := d.fill(rec)
+	text, prefix, err := d.texts(rec)
 	if err != nil {
 		return Prompt{}, err
 	}
 	if d.truncate == truncateAfterWrap {
-		return d.wrapThenCut(m, text, contextLength)
+		return d.wrapThenCut(m, text, prefix, contextLength)
 	}
 	cut := false
 	if d.truncate == truncateBeforeWrap {
-		limit, err := d.bareLimit(m, contextLength)
+		limit, err := d.bareLimit(m, prefix, contextLength)
 		if err != nil {
 			return Prompt{}, err
 		}
@@ -58,16 +61,40 @@ func (d *Definition) Prompt(m Model, rec datasets.Record, contextLength int) (Pr
 			return Prompt{}, err
 		}
 	}
-	text, special, err := d.wrap(m, text)
+	text, special, err := d.wrap(m, text, prefix)
 	if err != nil {
 		return Prompt{}, err
 	}
 	return Prompt{Text: text, Tokens: m.Tokenizer.Encode(text, special), Truncated: cut}, nil
 }
 
+// texts fills the templates of the prompt and of what the answer begins with.
+func (d *Definition) texts(rec datasets.Record) (text, prefix string, err error) {
+	if text, err = d.fill(d.prompt, rec); err != nil {
+		return "", "", err
+	}
+	if prefix, err = d.fill(d.answerPrefix, rec); err != nil {
+		return "", "", err
+	}
+	if d.collapseNewlines {
+		for range 2 {
+			text = strings.ReplaceAll(text, "\n\n\n", "\n\n")
+		}
+	}
+	return text, prefix, nil
+}
+
+// Hash is the first 16 hex digits of the SHA-256 of the token ids as
+// little-endian 32-bit integers.
+func (p Prompt) Hash() string {
+	h := sha256.New()
+	binary.Write(h, binary.LittleEndian, p.Tokens) // a hash takes every write
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
 // wrapThenCut is the order of ReFreeKV's evaluation.
-func (d *Definition) wrapThenCut(m Model, text string, contextLength int) (Prompt, error) {
-	text, special, err := d.wrap(m, text)
+func (d *Definition) wrapThenCut(m Model, text, prefix string, contextLength int) (Prompt, error) {
+	text, special, err := d.wrap(m, text, prefix)
 	if err != nil {
 		return Prompt{}, err
 	}
@@ -79,12 +106,14 @@ func (d *Definition) wrapThenCut(m Model, text string, contextLength int) (Promp
 	return Prompt{Text: text, Tokens: m.Tokenizer.Encode(text, special), Truncated: cut}, nil
 }
 
-// bareLimit is the context length, or what the model's positions leave of it.
-func (d *Definition) bareLimit(m Model, contextLength int) (int, error) {
+// bareLimit is the context length less the margin, or what the model's positions
+// leave of it.
+func (d *Definition) bareLimit(m Model, prefix string, contextLength int) (int, error) {
+	limit := contextLength - d.truncateMargin
 	if m.MaxPositions <= 0 {
-		return contextLength, nil
+		return limit, nil
 	}
-	empty, special, err := d.wrap(m, "")
+	empty, special, err := d.wrap(m, "", prefix)
 	if err != nil {
 		return 0, err
 	}
@@ -92,32 +121,37 @@ func (d *Definition) bareLimit(m Model, contextLength int) (int, error) {
 	if room < 2 {
 		return 0, fmt.Errorf("the model holds %d positions, which leaves no room for a prompt beside %d new tokens", m.MaxPositions, d.MaxNewTokens)
 	}
-	return min(contextLength, room), nil
+	return min(limit, room), nil
 }
 
-// wrap puts a text into the model's chat template; special tells whether the
-// result is to be tokenised with special tokens added.
-func (d *Definition) wrap(m Model, text string) (wrapped string, special bool, err error) {
+// wrap puts a text into the model's chat template and the beginning of the answer
+// behind it; special tells whether the result is to be tokenised with special
+// tokens added.
+func (d *Definition) wrap(m Model, text, prefix string) (wrapped string, special bool, err error) {
 	if !d.chat || !m.Tokenizer.HasChat() {
-		return text, true, nil
+		return text + prefix, true, nil
 	}
+	wrapped, err = d.turn(m, text)
+	return wrapped + prefix, d.addSpecialTokens, err
+}
+
+// turn is the user's turn, with the system text and the head of the answer's turn.
+func (d *Definition) turn(m Model, text string) (string, error) {
 	system := d.systemText(m.Family)
-	if d.Protocol == "paper" && m.Family == "llama2" {
-		// The paper's evaluation builds Llama-2's turn by hand (spec 6.2).
-		return fmt.Sprintf("[INST] <<SYS>>\n%s\n<</SYS>>\n\n%s [/INST]", system, strings.TrimSpace(text)), d.addSpecialTokens, nil
+	if d.llama2ByHand && m.Family == "llama2" {
+		return fmt.Sprintf("[INST] <<SYS>>\n%s\n<</SYS>>\n\n%s [/INST]", system, strings.TrimSpace(text)), nil
 	}
 	user := tokenizer.Message{Role: "user", Content: text}
 	if system == "" {
-		wrapped, err = m.Tokenizer.Chat([]tokenizer.Message{user}, true)
-		return wrapped, d.addSpecialTokens, err
+		return m.Tokenizer.Chat([]tokenizer.Message{user}, true)
 	}
-	wrapped, err = m.Tokenizer.Chat([]tokenizer.Message{{Role: "system", Content: system}, user}, true)
-	if err != nil {
-		// Some templates refuse a system turn; its text then leads the user's.
-		user.Content = system + "\n\n" + text
-		wrapped, err = m.Tokenizer.Chat([]tokenizer.Message{user}, true)
+	wrapped, err := m.Tokenizer.Chat([]tokenizer.Message{{Role: "system", Content: system}, user}, true)
+	if err == nil {
+		return wrapped, nil
 	}
-	return wrapped, d.addSpecialTokens, err
+	// Some templates refuse a system turn; its text then leads the user's.
+	user.Content = system + "\n\n" + text
+	return m.Tokenizer.Chat([]tokenizer.Message{user}, true)
 }
 
 func (d *Definition) systemText(family string) string {

@@ -274,7 +274,7 @@ func TestGeneratedTokens(t *testing.T) {
 	m := Model{Tokenizer: smollm2(t, ""), Family: "other"}
 	for _, set := range []string{"needle", "kv_retrieval", "variable_tracking"} {
 		for _, length := range []int{500, 3000} {
-			task, err := parse("test", "test.yaml", fmt.Appendf(nil, "dataset: %s length=%d\nprompt: '{context}'\nchat: false\nmax_new_tokens: 3\nmetric: contains\n", set, length))
+			task, err := parse("test", "test.yaml", fmt.Appendf(nil, "dataset: %s length=%d\nprompt: '{context}'\nchat: false\nmax_new_tokens: 3\nmetric: contains\n", set, length), nil)
 			if err != nil {
 				t.Fatal(err)
 			}

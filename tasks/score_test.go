@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -149,7 +150,7 @@ func TestScoreFirstLine(t *testing.T) {
 	}
 	// Under both protocols, the few-shot tasks of LongBench and no others.
 	for _, task := range List() {
-		want := task.Name == "trec" || task.Name == "triviaqa" || task.Name == "samsum"
+		want := slices.Contains([]string{"trec", "triviaqa", "samsum", "lsht"}, strings.TrimSuffix(task.Name, "_e"))
 		for _, protocol := range Protocols {
 			if d := protocolOf(t, task.Name, protocol); d.FirstLine != want {
 				t.Errorf("%s, %s: first line %t", task.Name, protocol, d.FirstLine)
@@ -174,8 +175,11 @@ func TestScoreRealRecords(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				text := refs.Answers[0]
-				if d.Metric == "theoremqa" {
+				text := slices.MaxFunc(refs.Answers, func(a, b string) int { return len(a) - len(b) })
+				if d.Metric == "bleu_t5" && len(strings.Fields(text)) < 4 {
+					continue // it has no four words in a row
+				}
+				if strings.HasPrefix(d.Metric, "theoremqa") {
 					text = "Therefore, the answer is " + text
 				}
 				score, err := d.Score(text, r)
@@ -183,7 +187,11 @@ func TestScoreRealRecords(t *testing.T) {
 					t.Fatal(err)
 				}
 				// A line that is a comment is no code to LongBench's metric.
-				if score < 0.99 && d.Metric != "code_sim" {
+				least := 0.99
+				if d.Metric == "coqa_f1" {
+					least = 0.75 // one of four people, who may differ from the other three
+				}
+				if score < least && d.Metric != "code_sim" {
 					t.Errorf("%s, %s: %s: its own answer scores %g", task.Name, protocol, r.Source, score)
 				}
 				tried++

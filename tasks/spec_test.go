@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,9 +37,14 @@ func readPrompts(t *testing.T) prompts {
 	return p
 }
 
-// withoutTask are data sets of the spec that have no task: they are not in the
-// paper's tables, or their records may not be passed on.
-var withoutTask = []string{"gpqa", "mmlu_stem", "quality"}
+// ownTemplates are standard templates that are the benchmark's own where those of
+// the paper's evaluation differ.
+var ownTemplates = map[string]func(string) string{
+	"coqa": func(paper string) string {
+		return strings.Replace(paper, "Question: {input}", "{history}Question: {input}", 1)
+	},
+	"truthfulqa": func(paper string) string { return strings.Replace(paper, "Q:{question}\n\nA:", "Q: {question}\nA:", 1) },
+}
 
 // Templates, generation lengths, system texts and chat wrapping are the spec's,
 // byte for byte.
@@ -57,16 +63,18 @@ func TestTasksAgainstSpec(t *testing.T) {
 	}
 	compared := 0
 	for name, want := range spec.Datasets {
-		if slices.Contains(withoutTask, name) {
-			continue
-		}
 		compared++
 		t.Run(name, func(t *testing.T) {
 			standard, paper := protocolOf(t, name, "standard"), protocolOf(t, name, "paper")
-			for _, d := range []*Definition{standard, paper} {
-				if diff := cmp.Diff(want.Template, d.prompt); diff != "" {
-					t.Errorf("%s: template (-spec +ours) %s", d.Protocol, diff)
-				}
+			if diff := cmp.Diff(want.Template, paper.prompt); diff != "" {
+				t.Errorf("paper: template (-spec +ours) %s", diff)
+			}
+			template := want.Template
+			if own := ownTemplates[name]; own != nil {
+				template = own(template)
+			}
+			if diff := cmp.Diff(template, standard.prompt); diff != "" {
+				t.Errorf("standard: template (-spec +ours) %s", diff)
 			}
 			// What one of the two does not tell, the other does.
 			length := map[string]int{}
@@ -78,10 +86,13 @@ func TestTasksAgainstSpec(t *testing.T) {
 			if want.Paper != nil {
 				length["paper"] = *want.Paper
 			}
+			if name == "truthfulqa" {
+				length["standard"] = 50 // TruthfulQA's own
+			}
 			if standard.MaxNewTokens != length["standard"] || paper.MaxNewTokens != length["paper"] {
 				t.Errorf("%d new tokens, under paper %d; want %v", standard.MaxNewTokens, paper.MaxNewTokens, length)
 			}
-			if !paper.chat || standard.chat == slices.Contains(spec.NoChat, name) {
+			if !paper.chat || standard.chat == (slices.Contains(spec.NoChat, name) || name == "truthfulqa") {
 				t.Errorf("chat wrapping %t, under paper %t", standard.chat, paper.chat)
 			}
 			own := map[string]string{"gsm8k": "gsm8k (all models)", "theoremqa": "theoremqa (all models)"}[name]
@@ -106,15 +117,21 @@ func TestTasksAgainstSpec(t *testing.T) {
 			}
 		})
 	}
-	if compared != 20 {
+	if compared != 23 {
 		t.Errorf("compared %d tasks", compared)
 	}
+}
+
+// longBenchE are the 13 sets of LongBench-E.
+var longBenchE = []string{
+	"qasper", "multifieldqa_en", "hotpotqa", "2wikimqa", "gov_report", "multi_news", "trec", "triviaqa", "samsum",
+	"passage_count", "passage_retrieval_en", "lcc", "repobench-p",
 }
 
 // The facts of method.md, sections 5 and 6, that prompts.json does not hold.
 func TestTaskFacts(t *testing.T) {
 	type facts struct {
-		Dataset, Answers, Classes, AnswersAs string
+		Dataset, Answers, Classes, AnswersAs string // standard
 		Metric, PaperMetric                  string
 		FirstLine                            bool
 		Truncate, PaperTruncate              string
@@ -125,16 +142,23 @@ func TestTaskFacts(t *testing.T) {
 	}
 	with := func(f facts, change func(*facts)) facts { change(&f); return f }
 	firstLine := func(f *facts) { f.FirstLine = true }
+	classes := func(f *facts) { f.Classes, f.FirstLine = "all_classes", true }
 	want := map[string]facts{
 		"gsm8k": with(longBench("gsm8k", "gsm8k"), func(f *facts) {
 			f.Answers, f.PaperMetric, f.PaperTruncate = "answer", "gsm8k_paper", "never"
 		}),
-		"theoremqa":  with(longBench("theoremqa", "theoremqa"), func(f *facts) { f.Answers, f.AnswersAs = "Answer", "python" }),
-		"truthfulqa": with(longBench("truthfulqa", "rouge_l"), func(f *facts) { f.Answers = "Best Answer" }),
-		"coqa":       with(longBench("coqa", "qa_f1"), func(f *facts) { f.Answers, f.PaperTruncate = "answer", "never" }),
-		"trec": with(longBench("trec", "classification"), func(f *facts) {
-			f.Classes, f.FirstLine = "all_classes", true
+		"theoremqa": with(longBench("theoremqa", "theoremqa"), func(f *facts) {
+			f.Answers, f.AnswersAs, f.PaperMetric = "Answer", "python", "theoremqa_paper"
 		}),
+		"truthfulqa": with(longBench("truthfulqa", "bleu_t5"), func(f *facts) {
+			f.Answers, f.AnswersAs, f.PaperMetric = "Correct Answers", "semicolons", "rouge_l"
+			f.StopAtNewline, f.FirstTokenNotEOS = true, true
+		}),
+		"coqa": with(longBench("coqa", "coqa_f1"), func(f *facts) {
+			f.PaperMetric, f.PaperTruncate = "qa_f1", "never"
+		}),
+		"trec":     with(longBench("trec", "classification"), classes),
+		"lsht":     with(longBench("lsht", "classification"), classes),
 		"triviaqa": with(longBench("triviaqa", "qa_f1"), firstLine),
 		"samsum": with(longBench("samsum", "rouge_l"), func(f *facts) {
 			f.FirstLine, f.StopAtNewline, f.FirstTokenNotEOS = true, true, true
@@ -143,9 +167,17 @@ func TestTaskFacts(t *testing.T) {
 	for name, metric := range map[string]string{
 		"narrativeqa": "qa_f1", "qasper": "qa_f1", "2wikimqa": "qa_f1", "musique": "qa_f1", "hotpotqa": "qa_f1", "multifieldqa_en": "qa_f1",
 		"qmsum": "rouge_l", "multi_news": "rouge_l", "gov_report": "rouge_l", "lcc": "code_sim", "repobench-p": "code_sim",
-		"passage_count": "count", "passage_retrieval_en": "retrieval",
+		"passage_count": "count", "passage_retrieval_en": "retrieval", "passage_retrieval_zh": "retrieval_zh",
+		"multifieldqa_zh": "qa_f1_zh", "dureader": "rouge_zh", "vcsum": "rouge_zh", "leval_qasper": "qa_f1", "leval_qmsum": "rouge_l",
 	} {
 		want[name] = longBench(name, metric)
+	}
+	for _, name := range []string{"gpqa", "mmlu_stem", "quality"} {
+		want[name] = with(longBench(name, "choice"), func(f *facts) { f.PaperMetric = "choice_paper" })
+	}
+	// LongBench-E asks as LongBench does.
+	for _, name := range longBenchE {
+		want[name+"_e"] = with(want[name], func(f *facts) { f.Dataset += "_e" })
 	}
 	got := map[string]facts{}
 	for name := range want {
@@ -154,8 +186,11 @@ func TestTaskFacts(t *testing.T) {
 			t.Fatal(err)
 		}
 		s, p := protocolOf(t, name, "standard"), protocolOf(t, name, "paper")
-		if s.FirstLine != p.FirstLine || s.answers != p.answers || s.classes != p.classes || s.answersAs != p.answersAs {
+		if s.FirstLine != p.FirstLine || s.classes != p.classes || (s.answers != p.answers || s.answersAs != p.answersAs) && ownTemplates[name] == nil {
 			t.Errorf("%s: the protocols differ in references or first line", name)
+		}
+		if want := map[bool]int{true: 2000}[name == "coqa"]; p.Records != want || s.Records != 0 {
+			t.Errorf("%s: %d records, under paper %d", name, s.Records, p.Records)
 		}
 		got[name] = facts{task.Dataset, s.answers, s.classes, s.answersAs, s.Metric, p.Metric, s.FirstLine, s.truncate, p.truncate, s.StopAtNewline, s.FirstTokenNotEOS}
 	}
@@ -172,7 +207,8 @@ func TestEveryTask(t *testing.T) {
 	}
 	all := List()
 	for _, task := range all {
-		if task.About == "" || !sets[task.Dataset] {
+		set, _, _ := strings.Cut(task.Dataset, " ")
+		if task.About == "" || !sets[set] {
 			t.Errorf("%s: about %q, data set %q", task.Name, task.About, task.Dataset)
 		}
 		if again, err := Load(task.Name); err != nil || again.Name != task.Name {
@@ -188,52 +224,47 @@ func TestEveryTask(t *testing.T) {
 			t.Errorf("%s: paper is %+v", task.Name, paper)
 		}
 	}
-	if !slices.IsSortedFunc(all, func(a, b *Task) int { return cmpNames(a.Name, b.Name) }) || len(all) < 29 {
+	if !slices.IsSortedFunc(all, func(a, b *Task) int { return strings.Compare(a.Name, b.Name) }) || len(all) < 67 {
 		t.Errorf("%d tasks, or not sorted", len(all))
 	}
-}
-
-func cmpNames(a, b string) int {
-	if a < b {
-		return -1
+	// And the other way round: every data set has a task.
+	for name := range sets {
+		if !slices.ContainsFunc(all, func(task *Task) bool { return strings.Fields(task.Dataset)[0] == name }) {
+			t.Errorf("data set %s has no task", name)
+		}
 	}
-	return 1
 }
 
-// Every record of our own sets makes a prompt and references under both
-// protocols, and its own answer scores.
+// The records of our own and of generated sets make a prompt and references under
+// both protocols, and their own answers score.
 func TestOwnTasks(t *testing.T) {
 	t.Setenv("REFREEKV_DATA", "")
-	tried := 0
+	t.Setenv("REFREEKV_CACHE", t.TempDir())
+	var tried []string
 	for _, task := range List() {
-		var records []datasets.Record
-		switch task.Dataset {
-		case "sample_qa", "sample_multihop", "sample_summary", "sample_math", "sample_code", "needle", "kv_retrieval", "variable_tracking", "recall":
-			var err error
-			if records, err = datasets.Open(t.Context(), task.Dataset, datasets.Options{}); err != nil {
-				t.Fatal(err)
-			}
-		default:
+		records, err := datasets.Open(t.Context(), task.Dataset, datasets.Options{Limit: 10})
+		if err != nil {
+			wantError(t, err, "is not in the cache")
 			continue
 		}
+		tried = append(tried, task.Name)
 		for _, protocol := range Protocols {
-			tried++
 			d := protocolOf(t, task.Name, protocol)
 			for _, r := range records {
 				prompt, err := d.Prompt(Model{Tokenizer: newWords(), Family: "other", MaxPositions: 1 << 20}, r, 1<<20)
 				if err != nil || prompt.Truncated || len(prompt.Tokens) < 5 {
 					t.Fatalf("%s: %s: prompt %+v, %v", task.Name, r.Source, prompt, err)
 				}
+				if err := d.Check(r); err != nil {
+					t.Errorf("%s: %v", task.Name, err)
+				}
 				refs, err := d.References(r)
 				if err != nil {
 					t.Fatal(err)
 				}
 				text := refs.Answers[0]
-				if task.Name == "variable_tracking" {
-					text = ""
-					for _, a := range refs.Answers {
-						text += a + ", "
-					}
+				if d.Metric == "contains" {
+					text = strings.Join(refs.Answers, ", ") // all of them are asked for
 				}
 				if score, err := d.Score(text, r); err != nil || score < 0.99 {
 					t.Errorf("%s: %s: its own answer %q scores %g, %v", task.Name, r.Source, text, score, err)
@@ -244,7 +275,12 @@ func TestOwnTasks(t *testing.T) {
 			}
 		}
 	}
-	if tried != 18 {
-		t.Errorf("tried %d", tried)
+	want := []string{
+		"cwe", "fwe", "kv_retrieval", "needle", "needle_grid", "needle_sandwich",
+		"niah_multikey_1", "niah_multikey_2", "niah_multikey_3", "niah_multiquery", "niah_multivalue", "niah_single_1", "niah_single_2", "niah_single_3",
+		"recall", "sample_code", "sample_math", "sample_multihop", "sample_qa", "sample_summary", "variable_tracking", "vt",
+	}
+	if diff := cmp.Diff(want, tried); diff != "" {
+		t.Errorf("tasks that need no file (-want +got) %s", diff)
 	}
 }

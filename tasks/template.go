@@ -10,13 +10,13 @@ import (
 
 var placeholder = regexp.MustCompile(`\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
-// fill puts a record's fields into the template, in one pass: braces inside the
+// fill puts a record's fields into a template, in one pass: braces inside the
 // record's texts stay as they are.
-func (d *Definition) fill(rec datasets.Record) (string, error) {
+func (d *Definition) fill(template string, rec datasets.Record) (string, error) {
 	var b strings.Builder
 	end := 0
-	for _, at := range placeholder.FindAllStringSubmatchIndex(d.prompt, -1) {
-		name := d.prompt[at[2]:at[3]]
+	for _, at := range placeholder.FindAllStringSubmatchIndex(template, -1) {
+		name := template[at[2]:at[3]]
 		if field, ok := d.fields[name]; ok {
 			name = field
 		}
@@ -24,11 +24,11 @@ func (d *Definition) fill(rec datasets.Record) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		b.WriteString(d.prompt[end:at[0]])
+		b.WriteString(template[end:at[0]])
 		b.WriteString(text)
 		end = at[1]
 	}
-	b.WriteString(d.prompt[end:])
+	b.WriteString(template[end:])
 	return b.String(), nil
 }
 

@@ -29,8 +29,8 @@ func TestFill(t *testing.T) {
 		{"renamed to a name of the template", "{a} {b}", map[string]string{"a": "b_2", "b": "a"}, "B A"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := Definition{prompt: c.prompt, fields: c.fields}
-			got, err := d.fill(record)
+			d := Definition{fields: c.fields}
+			got, err := d.fill(c.prompt, record)
 			if err != nil || got != c.want {
 				t.Errorf("%q, %v; want %q", got, err, c.want)
 			}
@@ -41,8 +41,8 @@ func TestFill(t *testing.T) {
 		"{list}":   `data.jsonl:7: field "list" is a list; the task's template wants text`,
 		"{object}": `data.jsonl:7: field "object" is an object; the task's template wants text`,
 	} {
-		d := Definition{prompt: "{a} " + prompt}
-		_, err := d.fill(record)
+		d := Definition{}
+		_, err := d.fill("{a} "+prompt, record)
 		wantError(t, err, want)
 		if _, err := define(t, "paper", strings.Replace(plainTask, "{context}", prompt, 1)).Prompt(Model{Tokenizer: newWords()}, record, 100); err == nil || err.Error() != want {
 			t.Errorf("Prompt: %v", err)
@@ -56,8 +56,8 @@ func FuzzFill(f *testing.F) {
 	f.Add("{{a}} {none}", "{none}", "b")
 	f.Add("\xff{a}", "\xff", "{")
 	f.Fuzz(func(t *testing.T, prompt, a, b string) {
-		d := Definition{prompt: prompt}
-		got, err := d.fill(datasets.Record{Source: "f:1", Fields: map[string]any{"a": a, "b": b}})
+		d := Definition{}
+		got, err := d.fill(prompt, datasets.Record{Source: "f:1", Fields: map[string]any{"a": a, "b": b}})
 		if err != nil {
 			wantError(t, err, "f:1: field ", "is missing")
 			return
@@ -101,7 +101,7 @@ func FuzzParseTask(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		task, err := parse("n", "f.yaml", text)
+		task, err := parse("n", "f.yaml", text, nil)
 		if err != nil {
 			wantError(t, err, "task f.yaml: ")
 			return

@@ -68,6 +68,7 @@ summary.md, .tex, .csv, .json and figures/.`,
 	f.StringVar(&o.Data, "data", "", "folder with data sets, looked in first (default: the config's, else $REFREEKV_DATA)")
 	f.StringArrayVar(&o.Set, "set", nil, "set a field of the config, e.g. --set protocol=paper or --set \"context_lengths=[2048, 4096]\"")
 	f.StringVar(&shard, "shard", "", "run part i of n of the work, e.g. 2/8, into its own folder; merge with refreekv report")
+	f.BoolVar(&o.SkipBad, "skip-bad", false, "leave malformed records out and count them, instead of ending the run")
 	f.BoolVar(&o.Isolated, "isolated", false, "run every variant by itself over a cache of its own, several times, for honest latency and memory (the config's field isolated: how often)")
 	f.StringVar(&memory, "memory", "", "memory that weights and the record at hand may take, e.g. 8GB; a record that needs more fails alone (default 80 % of the machine's)")
 	return cmd

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,7 +33,7 @@ func newShow() *cobra.Command {
 	f.IntVarP(&o.records, "records", "n", 1, "how many records")
 	f.IntVar(&o.length, "context-length", 4096, "longest prompt in tokens")
 	f.StringVar(&o.model, "model", defaultModel, "model whose tokenizer and chat template are used")
-	f.StringVar(&o.protocol, "protocol", tasks.Protocols[0], strings.Join(tasks.Protocols, " or "))
+	f.StringVar(&o.protocol, "protocol", tasks.Protocols[0], protocolHelp)
 	f.StringVar(&o.data, "data", "", "folder with data sets, looked in first (default $REFREEKV_DATA)")
 	return cmd
 }
@@ -46,11 +45,11 @@ func show(cmd *cobra.Command, name string, o showOptions) error {
 	if err := o.check(); err != nil {
 		return usageError{err}
 	}
-	definition, dataset, err := findTask(name, o.protocol)
+	task, definition, err := findTask(name, o.protocol)
 	if err != nil {
 		return err
 	}
-	records, err := datasets.Open(cmd.Context(), dataset, datasets.Options{Dir: o.data, Limit: o.records, Progress: downloadProgress(cmd.ErrOrStderr())})
+	records, err := datasets.Open(cmd.Context(), task.Dataset, datasets.Options{Dir: o.data, Limit: o.records, Progress: downloadProgress(cmd.ErrOrStderr())})
 	if err != nil {
 		return err
 	}
@@ -73,24 +72,25 @@ func (o showOptions) check() error {
 		return fmt.Errorf("--records %d: want at least 1", o.records)
 	case o.length < runners.MinContextLength:
 		return fmt.Errorf("--context-length %d: want at least %d tokens", o.length, runners.MinContextLength)
-	case !slices.Contains(tasks.Protocols, o.protocol):
-		return fmt.Errorf("--protocol %q is neither %s%s", o.protocol, strings.Join(tasks.Protocols, " nor "), runners.DidYouMean(o.protocol, tasks.Protocols))
+	}
+	if err := tasks.CheckProtocol(o.protocol); err != nil {
+		return fmt.Errorf("--protocol %w", err)
 	}
 	return withFlag("--model", runners.CheckModel(o.model))
 }
 
 // findTask loads a task. A name that nothing stands behind is a wrong command
 // line; what is wrong with a task's file is not.
-func findTask(name, protocol string) (d *tasks.Definition, dataset string, err error) {
+func findTask(name, protocol string) (*tasks.Task, *tasks.Definition, error) {
 	task, err := tasks.Load(name)
 	if err != nil {
 		if strings.HasSuffix(name, ".yaml") || errors.Is(err, fs.ErrNotExist) {
-			return nil, "", err
+			return nil, nil, err
 		}
-		return nil, "", usageError{err}
+		return nil, nil, usageError{err}
 	}
-	d, err = task.Protocol(protocol)
-	return d, task.Dataset, err
+	d, err := task.Protocol(protocol)
+	return task, d, err
 }
 
 func showRecord(cmd *cobra.Command, m *model.Model, d *tasks.Definition, record datasets.Record, length int) error {
@@ -108,7 +108,11 @@ func showRecord(cmd *cobra.Command, m *model.Model, d *tasks.Definition, record 
 	if prompt.Truncated {
 		truncated = ", truncated in the middle"
 	}
-	fmt.Fprintf(w, "── prompt: %d tokens%s; at most %d new ones; metric %s\n", len(prompt.Tokens), truncated, d.MaxNewTokens, d.Metric)
+	fmt.Fprintf(w, "── prompt: %d tokens%s; at most %d new ones; metric %s; hash %s\n", len(prompt.Tokens), truncated, d.MaxNewTokens, d.Metric, prompt.Hash())
+	if d.Protected {
+		fmt.Fprintf(w, "── protected: its authors ask that no text of it is published; %s\n\n", plural(len(refs.Answers), "reference"))
+		return nil
+	}
 	fmt.Fprintln(w, prompt.Text)
 	fmt.Fprintln(w, "── references")
 	for _, answer := range refs.Answers {

@@ -7,7 +7,7 @@ Python 3.11, transformers 5.2.0, tokenizers 0.22.2 and gguf 0.19.0.
 
 It follows the description of the two evaluations, not this program:
 
-standard  LongBench. Fill the template; if it is longer than the context length, join
+standard  LongBench. Fill the template (TruthfulQA, CoQA: their own); if it is longer than the context length, join
           the texts of its first and last floor(length / 2) tokens; then wrap it in
           the chat template, except for few-shot and code tasks. What is wrapped is
           tokenised without adding special tokens, what is not with them.
@@ -26,6 +26,7 @@ import gzip
 import hashlib
 import json
 import pathlib
+import re
 import struct
 import sys
 
@@ -37,8 +38,19 @@ sys.path.insert(0, str(HERE / ".." / ".." / "model" / "tokenizer" / "testdata"))
 from smollm2 import metadata, tokenizer_json  # noqa: E402  the digit rule is explained there
 
 LENGTHS = [1024, 4096]
-NO_CHAT = ["trec", "triviaqa", "samsum", "lsht", "lcc", "repobench-p"]
+NO_CHAT = ["trec", "triviaqa", "samsum", "lsht", "lcc", "repobench-p", "truthfulqa"]
 NEVER_TRUNCATED = ["gsm8k", "coqa"]
+
+# What prompts.json does not hold: LongBench's Chinese tasks (config/dataset2prompt.json
+# and dataset2maxlen.json), and the tasks that borrow another's prompt.
+CHINESE = {
+    "multifieldqa_zh": ("阅读以下文字并用中文简短回答：\n\n{context}\n\n现在请基于上面的文章回答下面的问题，只告诉我答案，不要输出任何其他字词。\n\n问题：{input}\n回答：", 64),
+    "dureader": ("请基于给定的文章回答下述问题。\n\n文章：{context}\n\n请基于上述文章回答下面的问题。\n\n问题：{input}\n回答：", 128),
+    "vcsum": ("下面有一段会议记录，请你阅读后，写一段总结，总结会议的内容。\n会议记录：\n{context}\n\n会议总结：", 512),
+    "lsht": ("请判断给定新闻的类别，下面是一些例子。\n\n{context}\n{input}", 64),
+    "passage_retrieval_zh": ("以下是若干段落文字，以及其中一个段落的摘要。请确定给定的摘要出自哪一段。\n\n{context}\n\n下面是一个摘要\n\n{input}\n\n请输入摘要所属段落的编号。答案格式必须是\"段落1\"，\"段落2\"等格式\n\n答案是：", 32),
+}
+BORROWED = {"leval_qasper": "qasper", "leval_qmsum": "qmsum"}
 
 LLAMA3 = (
     "{{ bos_token }}{% for message in messages %}{{ '<|im_start|>' + message['role'] + '<|im_end|>\n\n' }}"
@@ -80,17 +92,43 @@ def records(task, folder):
         name = "gsm8k.jsonl"
     elif task == "coqa":
         stories = json.loads((folder / "coqa.json").read_text(encoding="utf-8"))["data"]
-        return "coqa.json", [{"context": s["story"], "input": q["input_text"]} for s in stories for q in s["questions"]]
+        return "coqa.json", [{"context": s["story"], "input": q["input_text"], "history": earlier(s, i)} for s in stories for i, q in enumerate(s["questions"])]
     elif task == "theoremqa":
         return "theoremqa.json", [{"question": r["Question"]} for r in json.loads((folder / "theoremqa.json").read_text(encoding="utf-8")) if not r["Picture"]]
     elif task == "truthfulqa":
         with (folder / "truthfulqa.csv").open(encoding="utf-8-sig", newline="") as f:
             return "truthfulqa.csv", [{"question": r["Question"]} for r in csv.DictReader(f)]
+    elif task == "quality":
+        name = "leval.quality.jsonl"
+        return name, [r for doc in lines(folder / name) for r in multiple_choice(doc)]
+    elif task in BORROWED:
+        name = task.replace("_", ".", 1) + ".jsonl"
+        return name, [{"context": doc["input"], "input": q} for doc in lines(folder / name) for q in doc["instructions"]]
     else:
         name = task + ".jsonl"
     if not (folder / name).exists():
         return name, []
-    return name, [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").split("\n") if line.strip()]
+    return name, lines(folder / name)
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+
+
+def earlier(story, turn):
+    """CoQA's earlier questions and answers, in the layout of the prompt's end."""
+    pairs = zip(story["questions"][:turn], story["answers"][:turn])
+    return "".join(f"Question: {q['input_text']}\n\nAnswer: {a['input_text']}\n\n" for q, a in pairs)
+
+
+def multiple_choice(doc):
+    """The questions of an L-Eval document: a question, then the options, "(A) text"."""
+    out = []
+    for text in doc["instructions"]:
+        question, *options = re.split(r"\n\s*\([ABCD]\) ", text)
+        assert len(options) == 4
+        out.append({"article": doc["input"], "question": question.strip(), "options": "\n".join(f"{letter}: {o.strip()}" for letter, o in zip("ABCD", options))})
+    return out
 
 
 def fill(template, record):
@@ -98,7 +136,12 @@ def fill(template, record):
 
 
 def standard(model, spec, task, record, length):
-    prompt = fill(spec["datasets"][task]["template"], record)
+    template = spec["datasets"][task]["template"]
+    if task == "truthfulqa":  # the questions' own layout to the end, as in its authors' preset
+        template = template.replace("Q:{question}\n\nA:", "Q: {question}\nA:")
+    if task == "coqa":  # the test set is asked turn after turn
+        template = template.replace("Question: {input}", "{history}Question: {input}")
+    prompt = fill(template, record)
     ids = model.ids(prompt, True)
     if len(ids) > length:
         half = int(length / 2)
@@ -144,12 +187,18 @@ def main():
         "models": [{"name": m.name, "family": m.family, "template": m.template if m.bos else "", "bos": m.bos} for m in models],
         "files": {}, "prompts": [],
     }
+    for task, (template, new) in CHINESE.items():
+        spec["datasets"][task] = {"template": template, "max_new_tokens_longbench": new, "max_new_tokens_released_code": None}
+    for task, base in BORROWED.items():
+        spec["datasets"][task] = spec["datasets"][base]
     for task in spec["datasets"]:
-        if task in ("gpqa", "mmlu_stem", "quality"):
+        if task in ("gpqa", "mmlu_stem"):
             continue  # no records
         name, recs = records(task, folder)
         if not recs:
             continue
+        if task == "quality" or task in BORROWED:
+            recs = recs[:10]  # of many questions on the same documents
         out["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         for model in models:
             for protocol, build in (("standard", standard), ("paper", paper)):
@@ -157,7 +206,8 @@ def main():
                     continue  # its hand-built turn belongs to the paper's evaluation
                 for length in LENGTHS if model is models[0] else LENGTHS[:1]:
                     rows = []
-                    for record in recs if model is models[0] else recs[:2]:
+                    # All records once, a few of them at the other length and with the other models.
+                    for record in recs[: len(recs) if model is models[0] and length == LENGTHS[0] else 3 if model is models[0] else 2]:
                         ids = build(model, spec, task, record, length)
                         rows.append([len(ids), hashlib.sha256(struct.pack(f"<{len(ids)}i", *ids)).hexdigest()])
                     out["prompts"].append({"task": task, "file": name, "model": model.name, "protocol": protocol, "context_length": length, "rows": rows})
