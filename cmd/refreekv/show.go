@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +19,7 @@ import (
 type showOptions struct {
 	records, length       int
 	model, protocol, data string
+	json                  bool
 }
 
 func newShow() *cobra.Command {
@@ -35,7 +37,23 @@ func newShow() *cobra.Command {
 	f.StringVar(&o.model, "model", defaultModel, "model whose tokenizer and chat template are used")
 	f.StringVar(&o.protocol, "protocol", tasks.Protocols[0], protocolHelp)
 	f.StringVar(&o.data, "data", "", "folder with data sets, looked in first (default $REFREEKV_DATA)")
+	f.BoolVar(&o.json, "json", false, "print a JSON object a record: id, prompt, tokens, answers, max_new_tokens, …, for another program to run")
 	return cmd
+}
+
+// shown is what show prints of a record with --json; of a protected task only
+// what names it.
+type shown struct {
+	ID           string   `json:"id"`
+	Source       string   `json:"source"`
+	PromptHash   string   `json:"prompt_hash"`
+	Truncated    bool     `json:"truncated"`
+	MaxNewTokens int      `json:"max_new_tokens"`
+	Metric       string   `json:"metric"`
+	Prompt       string   `json:"prompt,omitempty"`
+	Tokens       []int32  `json:"tokens,omitempty"`
+	Answers      []string `json:"answers,omitempty"`
+	Classes      []string `json:"all_classes,omitempty"`
 }
 
 // defaultModel is used where a command needs a model and none is named.
@@ -59,7 +77,7 @@ func show(cmd *cobra.Command, name string, o showOptions) error {
 	}
 	defer m.Close()
 	for _, record := range records {
-		if err := showRecord(cmd, m, definition, record, o.length); err != nil {
+		if err := showRecord(cmd, m, definition, record, o); err != nil {
 			return err
 		}
 	}
@@ -93,8 +111,8 @@ func findTask(name, protocol string) (*tasks.Task, *tasks.Definition, error) {
 	return task, d, err
 }
 
-func showRecord(cmd *cobra.Command, m *model.Model, d *tasks.Definition, record datasets.Record, length int) error {
-	prompt, err := d.Prompt(tasks.Model{Tokenizer: m.Tokenizer, Family: m.Family(), MaxPositions: m.Config.MaxPositions}, record, length)
+func showRecord(cmd *cobra.Command, m *model.Model, d *tasks.Definition, record datasets.Record, o showOptions) error {
+	prompt, err := d.Prompt(tasks.Model{Tokenizer: m.Tokenizer, Family: m.Family(), MaxPositions: m.Config.MaxPositions}, record, o.length)
 	if err != nil {
 		return fmt.Errorf("record %s: %w", record.ID, err)
 	}
@@ -103,6 +121,15 @@ func showRecord(cmd *cobra.Command, m *model.Model, d *tasks.Definition, record 
 		return fmt.Errorf("record %s: %w", record.ID, err)
 	}
 	w := cmd.OutOrStdout()
+	if o.json {
+		line := shown{ID: record.ID, Source: record.Source, PromptHash: prompt.Hash(), Truncated: prompt.Truncated, MaxNewTokens: d.MaxNewTokens, Metric: d.Metric}
+		if !d.Protected {
+			line.Prompt, line.Tokens, line.Answers, line.Classes = prompt.Text, prompt.Tokens, refs.Answers, refs.Classes
+		}
+		out := json.NewEncoder(w)
+		out.SetEscapeHTML(false)
+		return out.Encode(line)
+	}
 	fmt.Fprintf(w, "── record %s  (%s)\n", record.ID, record.Source)
 	truncated := ""
 	if prompt.Truncated {

@@ -48,7 +48,7 @@ func TestShowEveryTask(t *testing.T) {
 				cmd := newShow()
 				var out bytes.Buffer
 				cmd.SetOut(&out)
-				if err := showRecord(cmd, m, d, record, 2048); err != nil {
+				if err := showRecord(cmd, m, d, record, showOptions{length: 2048}); err != nil {
 					t.Errorf("%s, %s: %v", task.Name, protocol, err)
 				}
 				if text := out.String(); strings.Count(text, "── references\n\"") != 1 || !strings.Contains(text, "── record "+record.ID+"  (") {

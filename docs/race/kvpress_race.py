@@ -67,7 +67,7 @@ def main():
             for budget in [1.0] if name == "full" else BUDGETS:
                 press = None if name == "full" else PRESSES[name](1 - budget)
                 begin = time.perf_counter()
-                texts = [generate(model, p["tokens"], press, p["max_new_tokens"], p["stop"]) for p in prompts]
+                texts = [generate(model, p["tokens"], press, p["max_new_tokens"], [model.generation_config.eos_token_id]) for p in prompts]
                 seconds = time.perf_counter() - begin
                 total += seconds
                 label = name if name == "full" else f"{name} {budget}"
