@@ -37,6 +37,8 @@ type Config struct {
 	// the last token over a cache of its own, and reports the medians of its times:
 	// for honest latency and memory. 0: variants share a record's prefill.
 	Isolated int `yaml:"isolated,omitempty"`
+	// SkipBad leaves malformed records out and counts them; else one ends the run.
+	SkipBad bool `yaml:"skip_bad,omitempty"`
 	// Data is a folder with data sets, looked in first.
 	Data string `yaml:"data,omitempty"`
 	// Variants are the pruners and their settings, each list of settings
@@ -66,6 +68,7 @@ type Overrides struct {
 	Variants []string // "snapkv budget=0.5"
 	Limit    int
 	Isolated bool // run variants by themselves, so often as the config says, else DefaultRepeats times
+	SkipBad  bool
 	Data     string
 	Set      []string // key=value, the value in YAML: "context_lengths=[2048, 4096]"
 }
@@ -172,6 +175,7 @@ func (f *configFile) override(o Overrides) (origin map[string]string, err error)
 	if o.Isolated && f.Isolated == 0 {
 		f.Isolated, origin["isolated"] = DefaultRepeats, "--isolated"
 	}
+	f.SkipBad = f.SkipBad || o.SkipBad
 	if o.Data != "" {
 		f.Data = o.Data
 	}

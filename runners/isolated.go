@@ -2,12 +2,10 @@ package runners
 
 import (
 	"context"
-	"fmt"
 	"runtime/debug"
 	"slices"
 	"time"
 
-	"refreekv/datasets"
 	"refreekv/model"
 	"refreekv/pruners"
 	"refreekv/runners/rows"
@@ -15,31 +13,41 @@ import (
 
 // isolated measures every variant by itself: its own prefill, its own compacted
 // cache, nothing shared. Times and memory are medians over the config's repeats.
-func (r *run) isolated(ctx context.Context, task PlannedTask, record datasets.Record, tokens []int32, blank rows.Row) ([]rows.Row, error) {
-	out := make([]rows.Row, len(r.plan.Variants))
-	for i, v := range r.plan.Variants {
-		if err := r.makeRoom(tokens, v.Pruner.Needs(), task.Definition.MaxNewTokens); err != nil {
-			return nil, err
+func (r *run) isolated(ctx context.Context, j job, pairs []pair, blank rows.Row) []rows.Row {
+	out := make([]rows.Row, len(pairs))
+	for i, p := range pairs {
+		var err error
+		if out[i], err = r.repeated(ctx, j, p, blank); err != nil {
+			out[i] = p.failed(blank, err)
 		}
-		var times []rows.Timing
-		for range r.plan.Config.Isolated {
-			out[i] = v.row(blank)
-			if err := r.alone(ctx, v, task, record, tokens, &out[i]); err != nil {
-				return nil, fmt.Errorf("%s: %w", v.Label, err)
-			}
-			times = append(times, out[i].Timing)
-			r.update.Tokens += len(tokens) + len(out[i].Tokens)
-		}
-		out[i].Timing = medians(times)
 	}
-	return out, nil
+	return out
+}
+
+// repeated runs a variant as often as the config says.
+func (r *run) repeated(ctx context.Context, j job, p pair, blank rows.Row) (row rows.Row, err error) {
+	task := r.plan.Tasks[j.unit.Task]
+	if err := r.makeRoom(j.prompt.Tokens, p.Pruner.Needs(), 1, task.Definition.MaxNewTokens); err != nil {
+		return row, err
+	}
+	var times []rows.Timing
+	for range r.plan.Config.Isolated {
+		row = p.row(blank)
+		if err := r.alone(ctx, p.PlannedVariant, task, j, &row); err != nil {
+			return row, err
+		}
+		times = append(times, row.Timing)
+		r.update.Tokens += len(j.prompt.Tokens) + len(row.Tokens)
+	}
+	row.Timing = medians(times)
+	return row, nil
 }
 
 // alone runs a variant once and fills in its row.
-func (r *run) alone(ctx context.Context, v PlannedVariant, task PlannedTask, record datasets.Record, tokens []int32, row *rows.Row) error {
+func (r *run) alone(ctx context.Context, v PlannedVariant, task PlannedTask, j job, row *rows.Row) error {
 	debug.FreeOSMemory() // what earlier variants left behind is not this one's
 	resetPeakMemory()
-	cache, err := r.compacted(ctx, v, tokens, row)
+	cache, err := r.compacted(ctx, v, j.prompt.Tokens, row)
 	if err != nil {
 		return err
 	}
@@ -48,7 +56,7 @@ func (r *run) alone(ctx context.Context, v PlannedVariant, task PlannedTask, rec
 		return err
 	}
 	row.Timing.Peak = peakMemory()
-	return r.fillText(row, g, task, record)
+	return r.fillText(row, g, task, task.Records[j.unit.Record])
 }
 
 // compacted prefills a prompt for a variant and returns what it keeps. The full
@@ -58,6 +66,9 @@ func (r *run) compacted(ctx context.Context, v PlannedVariant, tokens []int32, r
 	prefix, err := r.model.Prefill(ctx, tokens, v.Pruner.Needs())
 	if err != nil {
 		return nil, err
+	}
+	if !allFinite(prefix.Logits()) {
+		return nil, errNotFinite
 	}
 	row.Timing.Prefill = time.Since(begin).Seconds()
 	begin = time.Now()

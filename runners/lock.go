@@ -6,8 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 
 	"github.com/gofrs/flock"
+
+	"refreekv/runners/rows"
 )
 
 // A folder is a run's folder while one run writes to it. The lock goes with the
@@ -33,7 +37,7 @@ func openFolder(dir string) (*folder, error) {
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		f.removeMade()
-		return nil, fmt.Errorf("making the run's folder: %w", err)
+		return nil, rows.WriteError("making", dir, err)
 	}
 	// The lock goes last: until then no other run begins.
 	for _, name := range []string{provenanceFile, rowsFile, lockFile} {
@@ -45,12 +49,30 @@ func openFolder(dir string) (*folder, error) {
 	ok, err := f.lock.TryLock()
 	if err != nil {
 		f.removeMade()
-		return nil, fmt.Errorf("locking the run's folder: %w", err)
+		return nil, rows.WriteError("locking the run's folder", dir, err)
 	}
 	if !ok {
 		return nil, fmt.Errorf("another run is writing to %s; wait for it or choose another folder with --out", dir)
 	}
+	f.removeTemporary()
 	return f, nil
+}
+
+// temporary are the names under which a run's files are written before they get
+// their own.
+var temporary = regexp.MustCompile(`^\.(` + strings.ReplaceAll(strings.Join([]string{provenanceFile, rowsFile, parquetFile, earlierFile}, "|"), ".", `\.`) + `)\d+$`)
+
+// removeTemporary removes what a run that was killed was just writing.
+func (f *folder) removeTemporary() {
+	entries, err := os.ReadDir(f.dir)
+	if err != nil {
+		return // the next to read it will say so
+	}
+	for _, e := range entries {
+		if temporary.MatchString(e.Name()) {
+			os.Remove(filepath.Join(f.dir, e.Name()))
+		}
+	}
 }
 
 // keep says that the folder now holds something worth keeping.

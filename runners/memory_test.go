@@ -1,6 +1,7 @@
 package runners
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,7 +26,8 @@ func TestMemory(t *testing.T) {
 	write(t, task, "about: own records\ndataset: "+filepath.Join(dir, "own.jsonl")+"\nprompt: \"{q}\\n\"\nfields: {q: q}\nanswers: a\nchat: false\nmax_new_tokens: 3\nmetric: exact\n")
 	o := Overrides{Tasks: []string{task}, Limit: 9, Set: []string{"context_lengths=[900]"}}
 	enough := m.WeightBytes() + m.Config.RecordBytes(300, model.Needs{LastRows: 8}, 4, 3)
-	result := mustRun(t, small(t, o), Options{Dir: filepath.Join(t.TempDir(), "run"), Memory: enough})
+	run := filepath.Join(t.TempDir(), "run")
+	result := mustRun(t, small(t, o), Options{Dir: run, Memory: enough})
 	for _, row := range result.Rows {
 		failed := row.Error != ""
 		if failed != (row.Record == "long") {
@@ -37,5 +39,14 @@ func TestMemory(t *testing.T) {
 	}
 	if result.Errors != 4 || len(result.Rows) != 12 {
 		t.Errorf("%d rows, %d errors; want 12 and 4", len(result.Rows), result.Errors)
+	}
+	// With more memory that record is run, and no other.
+	again := mustRun(t, small(t, o), Options{Dir: run})
+	if again.Resumed != 2 || again.Errors != 0 {
+		t.Errorf("with more memory: %d resumed, %d errors", again.Resumed, again.Errors)
+	}
+	sameRows(t, "with more memory", mustRun(t, small(t, o), Options{Dir: t.TempDir()}).Rows, again.Rows)
+	if _, err := os.Stat(filepath.Join(run, earlierFile)); err == nil {
+		t.Error("errors were set aside")
 	}
 }

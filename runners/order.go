@@ -21,19 +21,25 @@ type job struct {
 func (r *run) jobs(units []Unit) ([]job, error) {
 	out := make([]job, len(units))
 	for i, u := range units {
-		task := r.plan.Tasks[u.Task]
-		record := task.Records[u.Record]
-		prompt, err := task.Definition.Prompt(tasks.Model{
-			Tokenizer: r.model.Tokenizer, Family: r.model.Family(), MaxPositions: r.model.Config.MaxPositions,
-		}, record, u.ContextLength)
-		if err != nil {
-			return nil, fmt.Errorf("task %s, record %s: %w", task.Name, record.ID, err)
+		var err error
+		if out[i], err = r.job(u); err != nil {
+			return nil, err
 		}
-		out[i] = job{unit: u, prompt: prompt}
 	}
 	out = inOrder(out)
 	setMarks(out)
 	return out, nil
+}
+
+// job makes a unit's prompt; its model's identity must be known.
+func (r *run) job(u Unit) (job, error) {
+	task := r.plan.Tasks[u.Task]
+	record := task.Records[u.Record]
+	prompt, err := task.Definition.Prompt(r.identities[u.Model].prompts, record, u.ContextLength)
+	if err != nil {
+		return job{}, fmt.Errorf("task %s, record %s: %w", task.Name, record.ID, err)
+	}
+	return job{unit: u, prompt: prompt}, nil
 }
 
 // worthSharing tells whether prompts that begin with so many common tokens are

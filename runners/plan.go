@@ -23,6 +23,7 @@ type PlannedTask struct {
 	Name       string
 	Definition *tasks.Definition
 	Records    []datasets.Record
+	Skipped    datasets.Skipped // malformed records that were left out, where the config says so
 }
 
 // A PlannedVariant is a pruner with its settings.
@@ -99,22 +100,26 @@ func planTask(ctx context.Context, c *Config, name string, progress hub.Progress
 	if err != nil {
 		return PlannedTask{}, fmt.Errorf("task %s: %w", task.Name, err)
 	}
-	records, err := openRecords(ctx, task, definition, c, progress)
-	if err != nil {
+	planned := PlannedTask{Name: task.Name, Definition: definition}
+	if err := planned.open(ctx, task.Dataset, c, progress); err != nil {
 		return PlannedTask{}, fmt.Errorf("task %s: %w", task.Name, err)
 	}
-	if len(records) == 0 {
+	if len(planned.Records) == 0 {
 		return PlannedTask{}, fmt.Errorf("task %s: data set %s holds no record", task.Name, task.Dataset)
 	}
-	return PlannedTask{Name: task.Name, Definition: definition, Records: records}, nil
+	return planned, nil
 }
 
-// openRecords reads a task's records: so many as the config and the task ask for,
-// each with what the task needs.
-func openRecords(ctx context.Context, task *tasks.Task, d *tasks.Definition, c *Config, progress hub.Progress) ([]datasets.Record, error) {
-	limit := c.Records
-	if d.Records > 0 && (limit == 0 || d.Records < limit) {
-		limit = d.Records
+// open reads a task's records: so many as the config and the task ask for, each
+// with what the task needs.
+func (p *PlannedTask) open(ctx context.Context, dataset string, c *Config, progress hub.Progress) (err error) {
+	o := datasets.Options{Dir: c.Data, Limit: c.Records, Progress: progress, Check: p.Definition.Check}
+	if most := p.Definition.Records; most > 0 && (o.Limit == 0 || most < o.Limit) {
+		o.Limit = most
 	}
-	return datasets.Open(ctx, task.Dataset, datasets.Options{Dir: c.Data, Limit: limit, Progress: progress, Check: d.Check})
+	if c.SkipBad {
+		o.Skip = &p.Skipped
+	}
+	p.Records, err = datasets.Open(ctx, dataset, o)
+	return err
 }

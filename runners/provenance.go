@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -15,8 +14,8 @@ import (
 	"github.com/google/renameio/v2"
 	"go.yaml.in/yaml/v4"
 
-	"refreekv/model"
 	"refreekv/model/tensor"
+	"refreekv/runners/rows"
 )
 
 // provenanceFile holds the experiment as run and what it was run with.
@@ -45,6 +44,7 @@ type Program struct {
 	Machine string `yaml:"machine"`
 	Kernels string `yaml:"kernels"`
 	Threads int    `yaml:"threads"`
+	Rows    int    `yaml:"rows_version,omitempty"` // raised where the same inputs may give other rows
 }
 
 // ModelFacts identify a model exactly.
@@ -52,7 +52,8 @@ type ModelFacts struct {
 	Source       string `yaml:"source"`
 	Architecture string `yaml:"architecture"`
 	Weights      string `yaml:"weights_sha256"`
-	Tokenizer    string `yaml:"tokenizer_sha256"`
+	Config       string `yaml:"config_sha256,omitempty"` // of config.json; empty where the weights' file holds the config
+	Tokenizer    string `yaml:"tokenizer_sha256"`        // chat template and stop tokens included
 	Layers       int    `yaml:"layers"`
 	Heads        int    `yaml:"query_heads"`
 	KVHeads      int    `yaml:"kv_heads"`
@@ -78,54 +79,75 @@ func (p *Provenance) write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("writing the run's provenance: %w", err)
 	}
-	if err := renameio.WriteFile(filepath.Join(dir, provenanceFile), raw, 0o644); err != nil {
-		return fmt.Errorf("writing the run's provenance: %w", err)
+	path := filepath.Join(dir, provenanceFile)
+	if err := renameio.WriteFile(path, raw, 0o644); err != nil {
+		return rows.WriteError("writing", path, err)
 	}
 	return nil
 }
 
-// startProvenance is the provenance of a run that is about to begin in dir. For a
-// folder that holds a run already it checks that its rows can stand beside the
-// new ones: the models, the tasks and the number of records may differ, nothing
-// else may. It writes nothing.
-func startProvenance(dir string, plan *Plan) (*Provenance, error) {
-	now := &Provenance{Config: *plan.Config, Variants: plan.labels(), Program: thisProgram(), Tasks: map[string]string{}, Models: map[string]ModelFacts{}}
+// startProvenance is the provenance of a run that is about to begin in dir, and
+// that of the run which the folder holds already, if it does. A folder of another
+// experiment is refused. It writes nothing.
+func startProvenance(dir string, plan *Plan) (now, before *Provenance, err error) {
+	now = &Provenance{Config: *plan.Config, Variants: plan.labels(), Program: thisProgram(), Tasks: map[string]string{}, Models: map[string]ModelFacts{}}
 	for _, t := range plan.Tasks {
 		now.Tasks[t.Name] = t.Definition.Hash()
 	}
-	before, err := ReadProvenance(dir)
+	before, err = ReadProvenance(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		path := filepath.Join(dir, rowsFile)
 		if info, err := os.Stat(path); err == nil && info.Size() > 0 {
-			return nil, fmt.Errorf("%s stands without the %s that says how its rows came about; delete it or choose another folder with --out", path, provenanceFile)
+			return nil, nil, fmt.Errorf("%s stands without the %s that says how its rows came about; delete it or choose another folder with --out", path, provenanceFile)
 		}
-		return now, nil
+		return now, nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w; delete that folder or choose another with --out", err)
+		return nil, nil, fmt.Errorf("%w; delete that folder or choose another with --out", err)
 	}
-	for _, field := range []struct {
-		name          string
-		before, after any
-	}{
-		{"context_lengths", before.Config.ContextLengths, now.Config.ContextLengths},
-		{"protocol", before.Config.Protocol, now.Config.Protocol},
-		{"variants", before.Variants, now.Variants},
-		{"isolated", before.Config.Isolated, now.Config.Isolated},
-		{"fidelity", before.Config.fidelity(), now.Config.fidelity()},
-	} {
-		if !reflect.DeepEqual(field.before, field.after) {
-			return nil, fmt.Errorf("%s holds a run with other %s (%v, now %v); delete that folder or choose another with --out", dir, field.name, field.before, field.after)
+	if before.Config.Name != now.Config.Name {
+		return nil, nil, fmt.Errorf("%s holds the experiment %s, not %s; delete that folder or choose another with --out", dir, before.Config.Name, now.Config.Name)
+	}
+	now.Scoring = before.scoringOf(now.Tasks)
+	return now, before, nil
+}
+
+// changes says in which settings a run differs from the one before it in the same
+// folder, models aside.
+func (p *Provenance) changes(before *Provenance) []string {
+	var out []string
+	value := func(name string, a, b any) {
+		if a != b {
+			out = append(out, fmt.Sprintf("%s (%v, now %v)", name, a, b))
 		}
 	}
-	if now.Tasks, err = joinTasks(before.Tasks, now.Tasks); err != nil {
-		return nil, fmt.Errorf("%s holds rows made under another %w; delete that folder or choose another with --out", dir, err)
+	value("protocol", before.Config.Protocol, p.Config.Protocol)
+	value("fidelity", before.Config.fidelity(), p.Config.fidelity())
+	value("isolated", before.Config.Isolated, p.Config.Isolated)
+	value("rows_version", before.Program.Rows, rowsVersion)
+	out = append(out, changed("variant", before.Variants, p.Variants)...)
+	out = append(out, changed("context length", before.Config.ContextLengths, p.Config.ContextLengths)...)
+	for _, name := range slices.Sorted(maps.Keys(p.Tasks)) {
+		if hash, ok := before.Tasks[name]; ok && hash != p.Tasks[name] {
+			out = append(out, "definition of task "+name)
+		}
 	}
-	now.Program = before.Program
-	if before.Models != nil {
-		now.Models = before.Models
+	return out
+}
+
+// changed lists what came into a list and what left it.
+func changed[T comparable](what string, before, after []T) (out []string) {
+	for _, v := range after {
+		if !slices.Contains(before, v) {
+			out = append(out, fmt.Sprintf("new %s %v", what, v))
+		}
 	}
-	return now, nil
+	for _, v := range before {
+		if !slices.Contains(after, v) {
+			out = append(out, fmt.Sprintf("no %s %v", what, v))
+		}
+	}
+	return out
 }
 
 // joinTasks joins the definitions of two runs' tasks, unless one differs.
@@ -143,28 +165,11 @@ func joinTasks(a, b map[string]string) (map[string]string, error) {
 	return out, nil
 }
 
-// add writes down a model's identity, or checks it against what stands there:
-// rows of other weights under the same name must not mix.
-func (p *Provenance) add(dir, name string, m *model.Model) error {
-	hash, err := m.Hash()
-	if err != nil {
-		return fmt.Errorf("hashing the weights of %s: %w", name, err)
-	}
-	c := m.Config
-	facts := ModelFacts{
-		Source: m.Source, Architecture: c.Architecture, Weights: hash, Tokenizer: m.Tokenizer.Hash(),
-		Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim,
-	}
-	if before, ok := p.Models[name]; ok && !before.same(facts) {
-		return fmt.Errorf("%s holds rows of model %s with other weights or another tokenizer (%s); delete that folder or choose another with --out", dir, name, before.Source)
-	}
-	p.Models[name] = facts
-	return p.write(dir)
-}
-
 // same reports whether two models compute the same.
 func (f ModelFacts) same(b ModelFacts) bool {
-	return f.Weights == b.Weights && f.Tokenizer == b.Tokenizer
+	// Runs of earlier versions do not tell the config.
+	config := f.Config == b.Config || f.Config == "" || b.Config == ""
+	return f.Weights == b.Weights && f.Tokenizer == b.Tokenizer && config
 }
 
 // Version is the program's version: the module's, or the commit it was built
@@ -195,6 +200,6 @@ func Version() string {
 func thisProgram() Program {
 	return Program{
 		Version: Version(), Go: runtime.Version(), Machine: runtime.GOOS + "/" + runtime.GOARCH,
-		Kernels: tensor.Level(), Threads: tensor.Threads(),
+		Kernels: tensor.Level(), Threads: tensor.Threads(), Rows: rowsVersion,
 	}
 }

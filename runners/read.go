@@ -17,16 +17,17 @@ import (
 // ReadRuns reads the rows of one run, or of several that can stand in one table
 // (shards of an experiment, or runs with other models or tasks). It returns them
 // in the order in which a single run would hold them, and that run's provenance.
-// Runs of different protocol or variants, or that hold different weights under
-// one model name, or the same record twice, are refused.
+// Records that lack variants, as in a run that was stopped, are left out. Runs of
+// different protocol or variants, or that hold different weights under one model
+// name, or the same record twice, are refused.
 func ReadRuns(dirs []string) ([]rows.Row, *Provenance, error) {
 	if len(dirs) == 0 {
 		return nil, nil, errors.New("no run is named")
 	}
 	var all []rows.Row
 	var merged *Provenance
-	from := map[key]string{}
-	for _, dir := range dirs {
+	from := map[key]int{} // place in dirs
+	for i, dir := range dirs {
 		p, err := ReadProvenance(dir)
 		if err != nil {
 			return nil, nil, err
@@ -34,22 +35,43 @@ func ReadRuns(dirs []string) ([]rows.Row, *Provenance, error) {
 		if merged, err = merged.with(p); err != nil {
 			return nil, nil, fmt.Errorf("%s and %s cannot stand in one table: %w", dirs[0], dir, err)
 		}
-		part, err := rows.Read(filepath.Join(dir, rowsFile), p.Variants)
+		stored, err := rows.Read(filepath.Join(dir, rowsFile))
 		if err != nil {
 			return nil, nil, err
 		}
-		// A run's own rows were found to differ when they were read.
-		for i := 0; i < len(part); i += len(p.Variants) {
-			k := keyOf(part[i])
-			if before, twice := from[k]; twice {
-				return nil, nil, fmt.Errorf("%s and %s both hold task %s, record %d of model %s", before, dir, k.task, k.index, k.model)
-			}
-			from[k] = dir
+		whole, err := p.wholeRecords(dir, stored)
+		if err != nil {
+			return nil, nil, err
 		}
-		all = append(all, part...)
+		for _, row := range whole {
+			k := keyOf(row)
+			if before, ok := from[k]; ok && before != i {
+				return nil, nil, fmt.Errorf("%s and %s both hold task %s, record %d of model %s", dirs[before], dir, k.task, k.index, k.model)
+			}
+			from[k] = i
+		}
+		all = append(all, whole...)
 	}
 	merged.sort(all)
 	return all, merged, nil
+}
+
+// wholeRecords are those of a run's rows whose record holds a row of every
+// variant.
+func (p *Provenance) wholeRecords(dir string, all []rows.Row) (whole []rows.Row, err error) {
+	count := map[key]int{}
+	for _, row := range all {
+		if !slices.Contains(p.Variants, row.Variant) {
+			return nil, fmt.Errorf("%s holds rows of the variant %q, which its %s does not name; run it again, or delete what was changed by hand", dir, row.Variant, provenanceFile)
+		}
+		count[keyOf(row)]++
+	}
+	for _, row := range all {
+		if count[keyOf(row)] == len(p.Variants) {
+			whole = append(whole, row)
+		}
+	}
+	return whole, nil
 }
 
 // with joins the provenance of a further run; a nil one joins with any.
@@ -107,7 +129,7 @@ func union[T comparable](a, b []T) []T {
 }
 
 // sort puts rows into the order of a plan: models, tasks, records, context
-// lengths, and the variants of a record as they stand.
+// lengths, variants.
 func (p *Provenance) sort(all []rows.Row) {
 	tasks := make([]string, len(p.Config.Tasks))
 	for i, name := range p.Config.Tasks {
@@ -119,6 +141,7 @@ func (p *Provenance) sort(all []rows.Row) {
 			cmp.Compare(place(tasks, a.Task), place(tasks, b.Task)),
 			cmp.Compare(a.Index, b.Index),
 			cmp.Compare(place(p.Config.ContextLengths, a.ContextLength), place(p.Config.ContextLengths, b.ContextLength)),
+			cmp.Compare(place(p.Variants, a.Variant), place(p.Variants, b.Variant)),
 		)
 	})
 }
@@ -131,26 +154,38 @@ func place[T comparable](list []T, v T) int {
 	return len(list)
 }
 
-// WriteRun makes dir a run's folder with these rows. Rows that stand there
-// already must be among them: nothing that was computed is lost.
+// WriteRun makes dir a run's folder with these rows. Whole records that stand
+// there already must be among them, rows of others are set aside: nothing that was
+// computed is lost.
 func WriteRun(dir string, all []rows.Row, p *Provenance) error {
 	f, err := openFolder(dir)
 	if err != nil {
 		return err
 	}
 	defer f.close()
-	before, err := rows.Read(filepath.Join(dir, rowsFile), p.Variants)
+	before, err := rows.Read(filepath.Join(dir, rowsFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w; or choose another folder with --out", err)
+	}
+	whole, err := p.wholeRecords(dir, before)
+	if err != nil {
+		return err
 	}
 	have := map[key]bool{}
 	for _, row := range all {
 		have[keyOf(row)] = true
 	}
-	for _, row := range before {
+	for _, row := range whole {
 		if !have[keyOf(row)] {
 			return fmt.Errorf("%s holds rows that the merged runs lack (task %s, record %d of model %s); choose another folder with --out", dir, row.Task, row.Index, row.Model)
 		}
+	}
+	earlier, err := rows.ReadEarlier(filepath.Join(dir, earlierFile))
+	if err != nil {
+		return err
+	}
+	if err := setAside(dir, slices.Concat(earlier, before), all); err != nil {
+		return err
 	}
 	if err := p.write(dir); err != nil {
 		return err

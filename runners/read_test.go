@@ -43,8 +43,12 @@ func TestShardsMergeIntoOneRun(t *testing.T) {
 		if diff := cmp.Diff(read(t, single, provenanceFile), read(t, merged, provenanceFile)); diff != "" {
 			t.Errorf("%d shards: run.yaml (-single +merged):\n%s", n, diff)
 		}
+		before := read(t, merged, rowsFile)
 		if result := mustRun(t, c, Options{Dir: merged}); result.Resumed != 16 {
 			t.Errorf("%d shards: the merged run lacks %d records", n, 16-result.Resumed)
+		}
+		if diff := cmp.Diff(before, read(t, merged, rowsFile)); diff != "" {
+			t.Errorf("%d shards: run again, rows.jsonl changed (-before +after):\n%s", n, diff)
 		}
 		// Merging again into the same folder is no error: more shards may have come.
 		if err := WriteRun(merged, got, p); err != nil {
@@ -80,18 +84,41 @@ func TestRunsOfOtherModelsAndTasksMerge(t *testing.T) {
 	}
 }
 
-// A killed run is read up to its last whole record.
+// Of a run that was stopped whole records are read, whatever else stands there.
 func TestReadOfAnUnfinishedRun(t *testing.T) {
 	c := small(t, Overrides{})
-	dir := t.TempDir()
+	whole, dir := t.TempDir(), t.TempDir()
+	want := mustRun(t, c, Options{Dir: whole}).Rows
+	lines := strings.SplitAfter(read(t, whole, rowsFile), "\n")
 	stopAfter(t, c, dir, 3)
-	path := filepath.Join(dir, rowsFile)
-	text := read(t, path)
-	lines := strings.SplitAfter(text, "\n")
-	write(t, path, text+lines[0]+lines[1]+lines[2][:30])
+	// The fourth record lacks a variant, the fifth is whole, the sixth half a line.
+	torn := slices.Concat(lines[:13], lines[14:20])
+	write(t, filepath.Join(dir, rowsFile), strings.Join(torn, "")+lines[20][:30])
 	got, _, err := ReadRuns([]string{dir})
-	if err != nil || len(got) != 12 {
-		t.Errorf("%d rows (%v), want those of 3 records", len(got), err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := diffRows(slices.Concat(want[:12], want[16:20]), got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	// Written back as it was read, nothing is lost: a run takes the rest up again.
+	_, p, err := ReadRuns([]string{dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteRun(dir, got, p); err != nil {
+		t.Fatal(err)
+	}
+	if aside := strings.Count(read(t, dir, earlierFile), "\n"); aside != 3 {
+		t.Errorf("%d rows are set aside, want 3", aside)
+	}
+	result := mustRun(t, c, Options{Dir: dir})
+	sameRows(t, "completed", want, result.Rows)
+	if result.Rows[12].Timing != want[12].Timing || result.Rows[13].Timing == want[13].Timing {
+		t.Error("a row that was stored was run again, or one that was not was not")
+	}
+	if _, err := os.Stat(filepath.Join(dir, earlierFile)); err == nil {
+		t.Errorf("%s is left, though all is taken up", earlierFile)
 	}
 }
 

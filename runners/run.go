@@ -2,10 +2,10 @@ package runners
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,25 +50,36 @@ type Result struct {
 
 // Run runs what is missing of an experiment and returns all its rows. It can be
 // killed at any moment: rows of finished records are on disk, and the next Run
-// on the same folder goes on after them. Where it fails before the first record
-// is stored, it leaves no folder behind that was not there.
+// on the same folder goes on after them. Settings may have changed in between:
+// then those variants of those records run whose rows are not there (Inputs), and
+// rows that are not asked for any more are set aside. Where Run fails before the
+// first record is stored, it leaves no folder behind that was not there.
 func Run(ctx context.Context, c *Config, o Options) (*Result, error) {
 	plan, err := NewPlan(ctx, c, o.Shard, o.Fetch)
 	if err != nil {
 		return nil, err
 	}
+	return plan.run(ctx, o)
+}
+
+func (plan *Plan) run(ctx context.Context, o Options) (*Result, error) {
 	f, err := openFolder(o.Dir)
 	if err != nil {
 		return nil, err
 	}
 	defer f.close()
-	r := &run{plan: plan, o: o, byUnit: map[key][]rows.Row{}}
+	r := &run{plan: plan, o: o, byUnit: map[key][]rows.Row{}, found: map[string]hub.Found{}, identities: map[string]*identity{}}
+	for _, t := range plan.Tasks {
+		if t.Skipped.Records > 0 {
+			r.notice("task %s: %s", t.Name, t.Skipped.String())
+		}
+	}
 	if err := r.open(); err != nil {
 		return nil, err
 	}
-	defer r.store.Close()
+	defer func() { r.store.Close() }()
 	err = r.units(ctx)
-	if err == nil || r.update.Done > 0 || len(r.stored) > 0 {
+	if err == nil || r.update.Done > 0 || r.before != nil {
 		f.keep()
 	}
 	if err != nil {
@@ -82,13 +93,15 @@ type run struct {
 	plan       *Plan
 	o          Options
 	provenance *Provenance // written when the first model is known to fit
+	before     *Provenance // of the run that the folder holds already; nil: none
 	store      *rows.Store
-	stored     []rows.Row         // found at the start
-	byUnit     map[key][]rows.Row // rows of every finished record
-	model      *model.Model       // the one that is open
-	opened     string             // its name in the config
-	base       *model.Prefix      // of the latest record, where the next one takes over from it
-	last       *measured          // the latest record, for the next context length
+	stock      stock
+	byUnit     map[key][]rows.Row // a row for every variant, blank where it is missing
+	found      map[string]hub.Found
+	identities map[string]*identity // of models, by their names in the config
+	model      *model.Model         // the one that is open
+	opened     string               // its name in the config
+	base       *model.Prefix        // of the latest record, where the next one takes over from it
 	update     Update
 	begin      time.Time
 }
@@ -108,25 +121,9 @@ func (r *run) key(u Unit) key {
 
 func keyOf(row rows.Row) key { return key{row.Model, row.ContextLength, row.Task, row.Index} }
 
-// open takes up what an earlier run of the same experiment left.
-func (r *run) open() error {
-	var err error
-	if r.provenance, err = startProvenance(r.o.Dir, r.plan); err != nil {
-		return err
-	}
-	r.store, r.stored, err = rows.Open(filepath.Join(r.o.Dir, rowsFile), r.plan.labels())
-	if err != nil {
-		return err
-	}
-	for _, row := range r.stored {
-		r.byUnit[keyOf(row)] = append(r.byUnit[keyOf(row)], row)
-	}
-	return nil
-}
-
 // units computes every unit that is not stored yet.
 func (r *run) units(ctx context.Context) error {
-	missing, err := r.missing()
+	missing, err := r.takeStock(ctx)
 	if err != nil {
 		return err
 	}
@@ -135,7 +132,7 @@ func (r *run) units(ctx context.Context) error {
 		if i > 0 && missing[i-1].Model == u.Model {
 			continue
 		}
-		if _, err := hub.Resolve(ctx, u.Model, r.o.Fetch); err != nil {
+		if _, err := r.resolve(ctx, u.Model); err != nil {
 			return err
 		}
 	}
@@ -152,6 +149,9 @@ func (r *run) units(ctx context.Context) error {
 		}
 		jobs, err := r.jobs(group)
 		if err != nil {
+			return err
+		}
+		if err := r.settle(); err != nil {
 			return err
 		}
 		if r.begin.IsZero() {
@@ -181,42 +181,14 @@ func (r *run) runJobs(ctx context.Context, jobs []job) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		group, err := r.unit(ctx, j)
-		if err != nil {
+		if err := r.unit(ctx, j); err != nil {
 			return err
 		}
-		if err := r.store.Append(group); err != nil {
-			return err
-		}
-		r.byUnit[r.key(j.unit)] = group
 		r.update.Done++
 		r.update.Task = r.plan.Tasks[j.unit.Task].Name
 		r.tell()
 	}
 	return nil
-}
-
-// missing lists the units that are not stored yet.
-func (r *run) missing() ([]Unit, error) {
-	var out []Unit
-	for _, u := range r.plan.Units {
-		stored := r.byUnit[r.key(u)]
-		if len(stored) == 0 {
-			out = append(out, u)
-			continue
-		}
-		task := r.plan.Tasks[u.Task]
-		if id := task.Records[u.Record].ID; stored[0].Record != id {
-			return nil, fmt.Errorf("%s holds rows of another data set for task %s: its record %d was %q and is now %q; delete that folder or choose another with --out", r.o.Dir, task.Name, stored[0].Index, stored[0].Record, id)
-		}
-	}
-	r.update.Total = len(r.plan.Units)
-	r.update.Resumed = len(r.plan.Units) - len(out)
-	r.update.Done = r.update.Resumed
-	if r.update.Resumed > 0 {
-		r.notice("resuming: %d of %d records are stored", r.update.Resumed, r.update.Total)
-	}
-	return out, nil
 }
 
 func (r *run) notice(format string, args ...any) {
@@ -240,86 +212,107 @@ func (r *run) use(ctx context.Context, name string) error {
 	}
 	if r.model != nil {
 		r.model.Close()
-		r.model, r.last = nil, nil
+		r.model = nil
 	}
-	m, err := model.Find(ctx, name, r.o.Fetch)
+	found, err := r.resolve(ctx, name)
 	if err != nil {
 		return err
 	}
-	r.model, r.opened = m, name
-	if err := r.provenance.add(r.o.Dir, name, m); err != nil {
+	m, err := model.Open(found.Path)
+	if err != nil {
 		return err
+	}
+	m.Name, m.Source = found.Name, found.Source
+	r.model, r.opened = m, name
+	if _, known := r.identities[name]; !known {
+		id, err := newIdentity(m, m.Hash)
+		if err != nil {
+			return err
+		}
+		r.know(name, id)
 	}
 	r.notice("model %s from %s", name, m.Source)
 	return nil
 }
 
-// measured is what one prompt gave, before it is written down per context
-// length.
-type measured struct {
-	tokens []int32
-	task   int
-	index  int
-	rows   []rows.Row
+// blank is what all rows of a job say before anything is measured.
+func (r *run) blank(j job) rows.Row {
+	task := r.plan.Tasks[j.unit.Task]
+	record := task.Records[j.unit.Record]
+	return rows.Row{
+		Model: j.unit.Model, ContextLength: j.unit.ContextLength, Task: task.Name, Protocol: r.plan.Config.Protocol,
+		Record: record.ID, Index: record.Index,
+		PromptTokens: len(j.prompt.Tokens), PromptHash: j.prompt.Hash(), Truncated: j.prompt.Truncated,
+	}
 }
 
-// unit runs one record. What is wrong with the data or the config ends the run;
-// what is wrong with this one record is written into its rows.
-func (r *run) unit(ctx context.Context, j job) ([]rows.Row, error) {
-	u, prompt := j.unit, j.prompt
-	task := r.plan.Tasks[u.Task]
-	record := task.Records[u.Record]
-	blank := rows.Row{
-		Model: u.Model, ContextLength: u.ContextLength, Task: task.Name, Protocol: r.plan.Config.Protocol,
-		Record: record.ID, Index: record.Index,
-		PromptTokens: len(prompt.Tokens), PromptHash: promptHash(prompt.Tokens), Truncated: prompt.Truncated,
+// unit runs the variants of a record whose rows are missing, and stores these.
+// What is wrong with the data or the config ends the run; what is wrong with this
+// one record is written into its rows.
+func (r *run) unit(ctx context.Context, j job) error {
+	group, blank, pairs := r.byUnit[r.key(j.unit)], r.blank(j), r.pairs(j)
+	var missing []pair
+	for i, p := range pairs {
+		if _, ok := r.stock.have[p.inputs]; !ok && group[i].Variant == "" {
+			missing = append(missing, p)
+		}
 	}
-	if r.last != nil && r.last.task == u.Task && r.last.index == record.Index && slices.Equal(r.last.tokens, prompt.Tokens) {
-		return r.again(blank), nil
-	}
-	group, err := r.measure(ctx, task, record, j, blank)
+	measured, err := r.measure(ctx, j, missing, blank)
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 	if err != nil {
-		slog.Warn("record failed", "task", task.Name, "record", record.ID, "error", err)
-		return r.failed(blank, err), nil
+		measured = nil
+		for _, p := range missing {
+			measured = append(measured, p.failed(blank, err))
+		}
 	}
-	r.last = &measured{tokens: prompt.Tokens, task: u.Task, index: record.Index, rows: group}
-	return group, nil
+	told := ""
+	for _, row := range measured {
+		if row.Error != told && row.Error != "" {
+			told = row.Error
+			slog.Warn("record failed", "task", row.Task, "record", row.Record, "variant", row.Variant, "error", row.Error)
+		}
+	}
+	var fresh []rows.Row
+	for i, p := range pairs {
+		if group[i].Variant != "" {
+			continue
+		}
+		row, ok := r.stock.have[p.inputs]
+		if ok { // the same prompt under another context length
+			row = p.taken(blank, row)
+		} else {
+			row, measured = measured[0], measured[1:]
+		}
+		if row.Inputs != "" {
+			r.stock.have[row.Inputs] = row
+		}
+		group[i], fresh = row, append(fresh, row)
+	}
+	return r.store.Append(fresh)
 }
 
-// again repeats the latest rows for another context length under which the
-// prompt is the same.
-func (r *run) again(blank rows.Row) []rows.Row {
-	out := slices.Clone(r.last.rows)
-	for i := range out {
-		out[i].ContextLength, out[i].Truncated = blank.ContextLength, blank.Truncated
-	}
-	return out
-}
-
-func (r *run) failed(blank rows.Row, err error) []rows.Row {
-	out := make([]rows.Row, len(r.plan.Variants))
-	for i, v := range r.plan.Variants {
-		out[i] = v.row(blank)
-		out[i].Error = err.Error()
-	}
-	return out
-}
+// errNotFinite is the error of rows whose figures would be none.
+var errNotFinite = errors.New("the model's predictions are not finite numbers (NaN or infinity): its weights are damaged, or they overflow float32")
 
 // measure prefills a prompt once, lets every variant select from it, decodes
-// them together and scores them.
-func (r *run) measure(ctx context.Context, task PlannedTask, record datasets.Record, j job, blank rows.Row) ([]rows.Row, error) {
-	tokens := j.prompt.Tokens
+// them together and scores them. Its rows are the pairs'; an error is that of all
+// of them.
+func (r *run) measure(ctx context.Context, j job, pairs []pair, blank rows.Row) ([]rows.Row, error) {
+	if len(pairs) == 0 {
+		return nil, nil
+	}
 	if r.plan.Config.Isolated > 0 {
-		return r.isolated(ctx, task, record, tokens, blank)
+		return r.isolated(ctx, j, pairs, blank), nil
 	}
+	task, tokens := r.plan.Tasks[j.unit.Task], j.prompt.Tokens
+	record := task.Records[j.unit.Record]
 	var needs model.Needs
-	for _, v := range r.plan.Variants {
-		needs = needs.Union(v.Pruner.Needs())
+	for _, p := range pairs {
+		needs = needs.Union(p.Pruner.Needs())
 	}
-	if err := r.makeRoom(tokens, needs, task.Definition.MaxNewTokens); err != nil {
+	if err := r.makeRoom(tokens, needs, len(pairs), task.Definition.MaxNewTokens); err != nil {
 		return nil, err
 	}
 	begin := time.Now()
@@ -331,51 +324,74 @@ func (r *run) measure(ctx context.Context, task PlannedTask, record datasets.Rec
 	if len(j.marks) > 0 {
 		r.base = prefix
 	}
-	prefillSeconds := time.Since(begin).Seconds()
-	out := make([]rows.Row, len(r.plan.Variants))
-	variants := make([]model.Variant, len(out))
-	for i, v := range r.plan.Variants {
-		begin := time.Now()
-		if variants[i], err = pruners.Apply(v.Pruner, prefix); err != nil {
-			return nil, fmt.Errorf("%s: %w", v.Label, err)
-		}
-		out[i] = v.row(blank)
-		out[i].Timing = rows.Timing{Prefill: prefillSeconds, Shared: prefix.Shared(), Select: time.Since(begin).Seconds()}
-		fillKept(&out[i], variants[i].Keep, prefix)
+	if !allFinite(prefix.Logits()) {
+		return nil, errNotFinite
 	}
+	prefillSeconds := time.Since(begin).Seconds()
+	r.update.Tokens += len(tokens) - prefix.Shared()
 	options := decodeOptions(r.model, task.Definition)
 	if options.Fidelity, err = r.fidelity(task.Definition, record, tokens); err != nil {
 		return nil, err
 	}
-	generations, err := r.model.DecodeVariants(ctx, prefix, variants, options)
-	if err != nil {
-		return nil, err
-	}
-	r.update.Tokens += len(tokens) - prefix.Shared()
-	for i, g := range generations {
-		r.update.Tokens += len(g.Tokens)
-		if err := r.fillText(&out[i], g, task, record); err != nil {
-			return nil, err
+	out := make([]rows.Row, len(pairs))
+	var selected []int // pairs that are decoded
+	var variants []model.Variant
+	for i, p := range pairs {
+		begin := time.Now()
+		variant, err := pruners.Apply(p.Pruner, prefix)
+		if err != nil {
+			out[i] = p.failed(blank, err)
+			continue
 		}
-		if f := g.Fidelity; f != nil {
-			out[i].Fidelity = &rows.Fidelity{
-				Tokens: f.Tokens, KL: f.KL, Agreement: f.Agreement, Divergence: f.Divergence,
-				ReferenceTokens: f.ReferenceTokens, Reference: f.Reference,
-			}
+		out[i] = p.row(blank)
+		out[i].Timing = rows.Timing{Prefill: prefillSeconds, Shared: prefix.Shared(), Select: time.Since(begin).Seconds()}
+		fillKept(&out[i], variant.Keep, prefix)
+		selected, variants = append(selected, i), append(variants, variant)
+	}
+	generations, errs := r.decode(ctx, prefix, variants, options)
+	for k, i := range selected {
+		r.update.Tokens += len(generations[k].Tokens)
+		err := errs[k]
+		if err == nil {
+			err = r.fillText(&out[i], generations[k], task, record)
+		}
+		if err != nil {
+			out[i] = pairs[i].failed(blank, err)
 		}
 	}
 	return out, nil
 }
 
+// decode decodes variants together. Where that fails each is decoded by itself,
+// so that a variant's row never depends on another variant's error.
+func (r *run) decode(ctx context.Context, prefix *model.Prefix, variants []model.Variant, o model.DecodeOptions) ([]model.Generation, []error) {
+	errs := make([]error, len(variants))
+	if len(variants) == 0 {
+		return nil, nil
+	}
+	out, err := r.model.DecodeVariants(ctx, prefix, variants, o)
+	if err == nil {
+		return out, errs
+	}
+	out = make([]model.Generation, len(variants))
+	for i := range variants {
+		var one []model.Generation
+		if one, errs[i] = r.model.DecodeVariants(ctx, prefix, variants[i:i+1], o); errs[i] == nil {
+			out[i] = one[0]
+		}
+	}
+	return out, errs
+}
+
 // makeRoom holds a record to the memory that the run may take: it gives up what
 // the record before left to be taken over, and refuses the record if that is not
 // enough.
-func (r *run) makeRoom(tokens []int32, needs model.Needs, newTokens int) error {
+func (r *run) makeRoom(tokens []int32, needs model.Needs, variants, newTokens int) error {
 	if r.o.Memory == 0 {
 		return nil
 	}
 	weights := r.model.WeightBytes()
-	record := r.model.Config.RecordBytes(len(tokens), needs, len(r.plan.Variants), newTokens)
+	record := r.model.Config.RecordBytes(len(tokens), needs, variants, newTokens)
 	if r.base != nil && weights+record+r.base.KVBytes() > r.o.Memory {
 		r.base = nil
 	}
@@ -383,9 +399,14 @@ func (r *run) makeRoom(tokens []int32, needs model.Needs, newTokens int) error {
 		return nil
 	}
 	const mb = 1e6
-	return fmt.Errorf("a prompt of %d tokens needs %.0f MB beside the model's %.0f MB, more than the %.0f MB allowed (--memory); allow more, use a smaller context length or fewer variants",
-		len(tokens), float64(record)/mb, float64(weights)/mb, float64(r.o.Memory)/mb)
+	return noRoomError(fmt.Sprintf("a prompt of %d tokens needs %.0f MB beside the model's %.0f MB, more than the %.0f MB allowed (--memory); allow more, use a smaller context length or fewer variants",
+		len(tokens), float64(record)/mb, float64(weights)/mb, float64(r.o.Memory)/mb))
 }
+
+// A noRoomError is the one error of a record that its inputs do not determine.
+type noRoomError string
+
+func (e noRoomError) Error() string { return string(e) }
 
 // fidelity says what variants are compared on: the full cache's continuation and
 // the first reference answer.
@@ -409,18 +430,33 @@ func (r *run) fidelity(d *tasks.Definition, record datasets.Record, prompt []int
 	return &model.FidelityOptions{MaxTokens: most, Reference: reference[:min(len(reference), most, room)]}, nil
 }
 
-// row is what a variant's row says of the record before it is measured.
-func (v PlannedVariant) row(blank rows.Row) rows.Row {
-	blank.Variant, blank.Pruner = v.Label, v.Spec.Name
-	return blank
-}
-
-// fillText writes down what a variant generated and what it scores.
+// fillText writes down what a variant generated, what it scores and how near it
+// stays to the full cache.
 func (r *run) fillText(row *rows.Row, g model.Generation, task PlannedTask, record datasets.Record) (err error) {
 	row.Tokens, row.Stop, row.Timing.Decode = g.Tokens, g.Stop, g.Seconds
 	row.Text = r.model.Tokenizer.Decode(g.Tokens, true)
-	row.Score, err = task.Definition.Score(row.Text, record)
-	return err
+	if row.Score, err = task.Definition.Score(row.Text, record); err != nil {
+		return err
+	}
+	row.Text, row.Tokens = task.Definition.Stored(row.Text, row.Tokens)
+	f := g.Fidelity
+	if f == nil {
+		return nil
+	}
+	if !isFinite(f.KL) || !isFinite(f.Reference) {
+		return errNotFinite
+	}
+	row.Fidelity = &rows.Fidelity{
+		Tokens: f.Tokens, KL: f.KL, Agreement: f.Agreement, Divergence: f.Divergence,
+		ReferenceTokens: f.ReferenceTokens, Reference: f.Reference,
+	}
+	return nil
+}
+
+func isFinite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+func allFinite(all []float32) bool {
+	return !slices.ContainsFunc(all, func(x float32) bool { return !isFinite(float64(x)) })
 }
 
 // fillKept writes down what a variant keeps.
@@ -454,27 +490,17 @@ func decodeOptions(m *model.Model, d *tasks.Definition) model.DecodeOptions {
 
 // finish puts the rows into the plan's order and writes the Parquet file.
 func (r *run) finish() (*Result, error) {
-	result := &Result{Dir: r.o.Dir, Resumed: r.update.Resumed}
-	planned := map[key]bool{}
-	for _, u := range r.plan.Units {
-		planned[r.key(u)] = true
-		result.Rows = append(result.Rows, r.byUnit[r.key(u)]...)
+	if err := r.settle(); err != nil {
+		return nil, err
 	}
-	for _, row := range r.stored {
-		if !planned[keyOf(row)] {
-			result.Rows = append(result.Rows, row)
-		}
+	if err := r.store.Close(); err != nil {
+		return nil, rows.WriteError("closing", filepath.Join(r.o.Dir, rowsFile), err)
 	}
+	result := &Result{Dir: r.o.Dir, Resumed: r.update.Resumed, Rows: r.inOrder()}
 	for _, row := range result.Rows {
 		if row.Error != "" {
 			result.Errors++
 		}
-	}
-	if err := r.store.Close(); err != nil {
-		return nil, err
-	}
-	if err := r.provenance.write(r.o.Dir); err != nil {
-		return nil, err
 	}
 	return result, writeRows(r.o.Dir, result.Rows)
 }
@@ -489,15 +515,4 @@ func writeRows(dir string, all []rows.Row) error {
 		return fmt.Errorf("reading the run's provenance: %w", err)
 	}
 	return rows.WriteParquet(filepath.Join(dir, parquetFile), all, map[string]string{provenanceFile: string(meta)})
-}
-
-// promptHash is the first 16 hex digits of the SHA-256 of the token ids as
-// little-endian 32-bit integers.
-func promptHash(tokens []int32) string {
-	buf := make([]byte, 0, 4*len(tokens))
-	for _, t := range tokens {
-		buf = append(buf, byte(t), byte(t>>8), byte(t>>16), byte(t>>24))
-	}
-	sum := sha256.Sum256(buf)
-	return hex.EncodeToString(sum[:8])
 }

@@ -20,9 +20,9 @@ import (
 	"refreekv/runners/rows"
 )
 
-// killConfig takes long enough to be killed a dozen times.
+// killConfig takes long enough to be killed two dozen times.
 const killConfig = `name: kill
-models: [%s, %s]
+models: [%s]
 context_lengths: [512, 48]
 tasks: [recall, variable_tracking]
 records: 12
@@ -58,12 +58,21 @@ func (k killer) stored() []byte {
 	return raw
 }
 
-// kill starts refreekv, waits until it has written at least bytes more than there
-// were and then for a little while, and kills it as the kernel would. It reports
-// whether the run was still going on.
-func (k killer) kill(bytes int, wait time.Duration) bool {
+// size is that of the row store, in bytes.
+func (k killer) size() int {
+	info, err := os.Stat(k.path("rows.jsonl"))
+	if err != nil {
+		return 0
+	}
+	return int(info.Size())
+}
+
+// stop starts refreekv, waits until it has written at least so many bytes more than there
+// were and then for a little while, and stops it: as the kernel would, or as
+// Ctrl-C does. It reports whether the run was still going on.
+func (k killer) stop(how os.Signal, least int, wait time.Duration) bool {
 	k.t.Helper()
-	before := len(k.stored())
+	before := k.size()
 	cmd := k.command()
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -72,7 +81,7 @@ func (k killer) kill(bytes int, wait time.Duration) bool {
 	}
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
-	for len(k.stored()) < before+bytes {
+	for k.size() < before+least {
 		select {
 		case err := <-done:
 			if err != nil {
@@ -83,12 +92,18 @@ func (k killer) kill(bytes int, wait time.Duration) bool {
 		}
 	}
 	time.Sleep(wait)
-	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := cmd.Process.Signal(how); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		k.t.Fatal(err)
 	}
 	err := <-done
 	var exit *exec.ExitError
 	if err != nil && (!errors.As(err, &exit) || exit.Exited()) { // it ended by an error of its own
+		if how == os.Interrupt && strings.Contains(stderr.String(), "refreekv: interrupted") {
+			if raw := k.stored(); !bytes.HasSuffix(append([]byte("\n"), raw...), []byte("\n")) {
+				k.t.Errorf("interrupted, the run left half a row: %q", raw)
+			}
+			return true
+		}
 		k.t.Fatalf("the run failed: %v: %s", err, stderr.String())
 	}
 	return err != nil
@@ -102,87 +117,124 @@ func (k killer) finish() {
 	}
 }
 
-// whole is the part of the store that holds whole records.
-func whole(raw []byte) []byte {
-	lines := bytes.SplitAfter(raw, []byte("\n"))
-	lines = lines[:len(lines)-1] // what follows the last newline
-	return bytes.Join(lines[:len(lines)/killVariants*killVariants], nil)
+// whole are the store's whole rows.
+func whole(raw []byte) []string {
+	lines := strings.SplitAfter(string(raw), "\n")
+	return lines[:len(lines)-1] // what follows the last newline
 }
 
-// Killed at any moment and run again, a run gives what an undisturbed one gives,
+// Stopped at any moment and run again, a run gives what an undisturbed one gives,
 // apart from the timings, and runs no finished record twice.
 func TestKill(t *testing.T) {
-	folder, err := filepath.Abs(models)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(t.TempDir(), "kill.yaml")
-	text := fmt.Sprintf(killConfig, filepath.Join(folder, "tiny-s"), filepath.Join(folder, "tiny-m"))
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	config := killExperiment(t, "tiny-s", "tiny-m")
 	undisturbed := killer{t: t, config: config, dir: filepath.Join(t.TempDir(), "run")}
 	undisturbed.finish()
 	want := undisturbed.stored()
-	if n := bytes.Count(want, []byte("\n")); n != killRecords*killVariants {
+	if n := len(whole(want)); n != killRecords*killVariants {
 		t.Fatalf("the undisturbed run has %d rows, want %d", n, killRecords*killVariants)
 	}
 
 	k := killer{t: t, config: config, dir: filepath.Join(t.TempDir(), "run"), rng: rand.New(rand.NewPCG(1, 2))}
 	moment := func(most time.Duration) time.Duration { return time.Duration(k.rng.Int64N(int64(most))) }
-	var kept []byte // whole records that stood in the store after a kill
+	kept := map[string]bool{} // rows, timings included, that stood in the store after a stop
 	check := func() {
 		t.Helper()
-		now := whole(k.stored())
-		if !bytes.HasPrefix(now, kept) {
-			t.Fatalf("records that were finished are gone or were run again: %d bytes, before %d", len(now), len(kept))
+		now := map[string]bool{}
+		for _, row := range whole(k.stored()) {
+			now[row] = true
+		}
+		for row := range kept {
+			if !now[row] {
+				t.Fatalf("a stored row is gone or was run again: %s", row)
+			}
 		}
 		kept = now
 	}
-	lines := bytes.SplitAfter(want, []byte("\n"))
-	kills, torn := 0, 0
+	kills, interrupts, torn := 0, 0, 0
 	for range 2 { // before or while the first model is opened
-		if !k.kill(0, moment(30*time.Millisecond)) {
+		if !k.stop(os.Kill, 0, moment(30*time.Millisecond)) {
 			t.Fatal("the run was over before it could be killed")
 		}
 		kills++
 		check()
 	}
-	for kills < 14 {
-		// A twentieth of the experiment, more or less, between two kills.
-		if !k.kill(1+k.rng.IntN(len(want)/10), moment(4*time.Millisecond)) {
+	for kills+interrupts < 28 {
+		how, count := os.Kill, &kills
+		if k.rng.IntN(4) == 0 {
+			how, count = os.Interrupt, &interrupts
+		}
+		// A fortieth of the experiment, more or less, between two stops.
+		if !k.stop(how, 1+k.rng.IntN(len(want)/20), moment(4*time.Millisecond)) {
 			break
 		}
-		kills++
+		*count++
 		check()
-		if k.rng.IntN(2) == 0 {
-			// And the next record only half written, by hand.
-			at := bytes.Count(kept, []byte("\n"))
-			next := bytes.Join(lines[at:min(at+killVariants, len(lines))], nil)
-			raw := append(bytes.Clone(kept), next[:k.rng.IntN(len(next)+1)*9/10]...)
-			if err := os.WriteFile(k.path("rows.jsonl"), raw, 0o644); err != nil {
-				t.Fatal(err)
-			}
+		if k.rng.IntN(2) == 0 && k.tear(want) {
 			torn++
 		}
 	}
-	if kills < 10 || torn == 0 {
-		t.Fatalf("only %d kills and %d torn lines before the run was complete; give it more records", kills, torn)
+	if kills < 20 || interrupts < 3 || torn == 0 {
+		t.Fatalf("only %d kills, %d interrupts and %d torn records before the run was complete; give it more records", kills, interrupts, torn)
 	}
-	t.Logf("%d kills, %d torn records", kills, torn)
+	t.Logf("%d kills, %d interrupts, %d torn records", kills, interrupts, torn)
+	k.finish()
+	check()
 	// While the tables and figures are written.
 	for range 4 {
-		k.kill(max(0, len(want)-len(k.stored())), moment(60*time.Millisecond))
+		k.stop(os.Kill, 0, 20*time.Millisecond+moment(60*time.Millisecond))
 		check()
 	}
-	// The last row cut by hand: its record is run again.
+	// The last row cut by hand: it is run again.
 	if err := os.Truncate(k.path("rows.jsonl"), int64(len(k.stored())-1-k.rng.IntN(200))); err != nil {
 		t.Fatal(err)
 	}
-	kept = whole(k.stored())
+	kept = map[string]bool{}
+	check()
 	k.finish()
 	check()
 	compareRuns(t, undisturbed, k)
+}
+
+// tear writes what a kill may leave of the next record by hand: some of its rows,
+// and a part of one. It reports whether there was a record left.
+func (k killer) tear(want []byte) bool {
+	stored := whole(k.stored())
+	there := map[string]bool{}
+	for _, row := range stored {
+		there[untimed(row)] = true
+	}
+	var next []string
+	for _, row := range whole(want) {
+		if len(next) < killVariants && !there[untimed(row)] {
+			next = append(next, row)
+		}
+	}
+	if len(next) == 0 {
+		return false
+	}
+	record := strings.Join(next, "")
+	raw := strings.Join(stored, "") + record[:1+k.rng.IntN(len(record)-1)]
+	if err := os.WriteFile(k.path("rows.jsonl"), []byte(raw), 0o644); err != nil {
+		k.t.Fatal(err)
+	}
+	return true
+}
+
+// killExperiment writes killConfig with these models and returns its path.
+func killExperiment(t *testing.T, names ...string) string {
+	t.Helper()
+	folder, err := filepath.Abs(models)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range names {
+		names[i] = filepath.Join(folder, name)
+	}
+	config := filepath.Join(t.TempDir(), "kill.yaml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, killConfig, strings.Join(names, ", ")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return config
 }
 
 // compareRuns wants two folders to say the same, apart from timings.
@@ -242,16 +294,7 @@ func files(t *testing.T, dir string) (out []string) {
 // Ctrl-C ends a run in good order: one line that says where the records are and
 // how to go on.
 func TestInterrupt(t *testing.T) {
-	folder, err := filepath.Abs(models)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(t.TempDir(), "kill.yaml")
-	text := fmt.Sprintf(killConfig, filepath.Join(folder, "tiny-s"), filepath.Join(folder, "tiny-m"))
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	k := killer{t: t, config: config, dir: filepath.Join(t.TempDir(), "run")}
+	k := killer{t: t, config: killExperiment(t, "tiny-s", "tiny-m"), dir: filepath.Join(t.TempDir(), "run")}
 	cmd := k.command()
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -264,7 +307,7 @@ func TestInterrupt(t *testing.T) {
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	err = cmd.Wait()
+	err := cmd.Wait()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		t.Errorf("interrupted, it ends with %v", err)
@@ -273,7 +316,7 @@ func TestInterrupt(t *testing.T) {
 	if !strings.HasSuffix(stderr.String(), "\n"+want) || stdout.Len() > 0 {
 		t.Errorf("stdout %q, stderr %q, want at its end %q", stdout.String(), stderr.String(), want)
 	}
-	if raw := k.stored(); !bytes.Equal(raw, whole(raw)) {
+	if raw := string(k.stored()); raw != strings.Join(whole([]byte(raw)), "") || strings.Count(raw, "\n")%killVariants != 0 {
 		t.Error("the last record is not whole")
 	}
 }

@@ -27,6 +27,7 @@ type parquetRow struct {
 	PromptTokens   int64     `parquet:"prompt_tokens"`
 	PromptHash     string    `parquet:"prompt_hash"`
 	Truncated      bool      `parquet:"truncated"`
+	Inputs         string    `parquet:"inputs"`
 	Kept           []float64 `parquet:"kept,list"`
 	Budget         float64   `parquet:"budget"`
 	KVBytes        int64     `parquet:"kv_bytes"`
@@ -52,7 +53,7 @@ type parquetRow struct {
 func toParquet(r Row) parquetRow {
 	p := parquetRow{
 		utf8(r.Model), int64(r.ContextLength), utf8(r.Task), utf8(r.Protocol), utf8(r.Record), int64(r.Index), utf8(r.Variant), utf8(r.Pruner),
-		int64(r.PromptTokens), utf8(r.PromptHash), r.Truncated, r.Kept, r.Budget, r.KVBytes, r.FullKVBytes,
+		int64(r.PromptTokens), utf8(r.PromptHash), r.Truncated, utf8(r.Inputs), r.Kept, r.Budget, r.KVBytes, r.FullKVBytes,
 		r.Tokens, utf8(r.Text), utf8(r.Stop), r.Score, nil, nil, nil, nil, nil, nil, nil, r.Timing.Prefill, int64(r.Timing.Shared), r.Timing.Select, r.Timing.Decode, r.Timing.Peak,
 	}
 	if f := r.Fidelity; f != nil {
@@ -74,7 +75,7 @@ func utf8(s string) string { return string([]rune(s)) }
 func (p parquetRow) row() Row {
 	r := Row{
 		p.Model, int(p.ContextLength), p.Task, p.Protocol, p.Record, int(p.Index), p.Variant, p.Pruner,
-		int(p.PromptTokens), p.PromptHash, p.Truncated, p.Kept, p.Budget, p.KVBytes, p.FullKVBytes,
+		int(p.PromptTokens), p.PromptHash, p.Truncated, p.Inputs, p.Kept, p.Budget, p.KVBytes, p.FullKVBytes,
 		p.Tokens, p.Text, p.Stop, p.Score, nil, "", Timing{p.PrefillSeconds, int(p.SharedTokens), p.SelectSeconds, p.DecodeSeconds, p.PeakBytes},
 	}
 	if p.KL != nil && p.FidelityTokens != nil && p.Agreement != nil && p.Divergence != nil && p.ReferenceCount != nil && p.Reference != nil {
@@ -91,7 +92,7 @@ func (p parquetRow) row() Row {
 func WriteParquet(path string, rows []Row, meta map[string]string) error {
 	out, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644))
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+		return WriteError("writing", path, err)
 	}
 	defer out.Cleanup()
 	options := []parquet.WriterOption{parquet.Compression(&zstd.Codec{}), parquet.CreatedBy("refreekv", "", "")}
@@ -101,14 +102,14 @@ func WriteParquet(path string, rows []Row, meta map[string]string) error {
 	w := parquet.NewGenericWriter[parquetRow](out, options...)
 	for _, row := range rows {
 		if _, err := w.Write([]parquetRow{toParquet(row)}); err != nil {
-			return fmt.Errorf("writing %s: %w", path, err)
+			return WriteError("writing", path, err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+		return WriteError("writing", path, err)
 	}
 	if err := out.CloseAtomicallyReplace(); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+		return WriteError("writing", path, err)
 	}
 	return nil
 }

@@ -20,6 +20,11 @@ type Row struct {
 	PromptHash   string `json:"prompt_hash"` // first 16 hex digits of the SHA-256 of the prompt's token ids
 	Truncated    bool   `json:"truncated"`   // the prompt was longer than the context length
 
+	// Inputs is the first 16 hex digits of a SHA-256 over all that determines what
+	// follows, Timing aside. It is empty in runs of versions that had none, and
+	// beside an Error that is no function of the inputs, such as too little memory.
+	Inputs string `json:"inputs,omitempty"`
+
 	Kept        []float64 `json:"kept"`          // [layers] kept prompt entries, mean over heads
 	Budget      float64   `json:"budget"`        // kept share of the prompt, 0..1, mean over layers
 	KVBytes     int64     `json:"kv_bytes"`      // bytes of keys and values the variant's cache holds after selection

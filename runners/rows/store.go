@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -18,42 +19,44 @@ import (
 type Store struct {
 	file *os.File
 	path string
+	end  int64 // of what is stored
 }
 
-// Open opens or makes the store at path and returns the rows in it. Rows come
-// in groups, one row for each of variants in that order; a group or line that a
-// killed run left unfinished is cut off.
-func Open(path string, variants []string) (*Store, []Row, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+// Open opens or makes the store at path and returns the rows in it. A last line
+// that a killed run left unfinished is cut off.
+func Open(path string) (*Store, []Row, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
-		return nil, nil, fmt.Errorf("opening the stored rows: %w", err)
+		return nil, nil, WriteError("opening", path, err)
 	}
-	rows, end, err := readGroups(f, path, variants)
+	rows, end, err := scanOnce(f, path)
+	if err == nil {
+		if cut := f.Truncate(end); cut != nil {
+			err = WriteError("cutting off an unfinished row of", path, cut)
+		}
+	}
 	if err != nil {
 		return nil, nil, errors.Join(err, f.Close())
 	}
-	err = f.Truncate(end)
-	if err == nil {
-		_, err = f.Seek(end, io.SeekStart)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("%s: cutting off an unfinished record: %w", path, err), f.Close())
-	}
-	return &Store{file: f, path: path}, rows, nil
+	return &Store{file: f, path: path, end: end}, rows, nil
 }
 
-// Append stores the rows of one record: one write, then a sync.
+// Append stores rows: one write, then a sync. Where it fails, none of them is
+// stored.
 func (s *Store) Append(group []Row) error {
 	var lines bytes.Buffer
 	if err := encode(&lines, group); err != nil {
 		return fmt.Errorf("%s: %w", s.path, err)
 	}
-	if _, err := s.file.Write(lines.Bytes()); err != nil {
-		return fmt.Errorf("storing rows: %w", err)
+	_, err := s.file.Write(lines.Bytes())
+	if err == nil {
+		err = syncData(s.file)
 	}
-	if err := syncData(s.file); err != nil {
-		return fmt.Errorf("storing rows: %s: %w", s.path, err)
+	if err != nil {
+		s.file.Truncate(s.end) // where this fails too, the next Open cuts off what is no whole row
+		return WriteError("storing rows in", s.path, err)
 	}
+	s.end += int64(lines.Len())
 	return nil
 }
 
@@ -67,22 +70,37 @@ func (s *Store) Close() error {
 	return err
 }
 
-// Read returns the rows of a store whose groups hold these variants, without an
-// unfinished group at the end. It changes nothing, so a run may be writing.
-func Read(path string, variants []string) ([]Row, error) {
+// Read returns the rows of a store without an unfinished one at the end. It
+// changes nothing, so a run may be writing.
+func Read(path string) ([]Row, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the stored rows: %w", err)
 	}
 	defer f.Close()
-	rows, _, err := readGroups(f, path, variants)
+	rows, _, err := scanOnce(f, path)
+	return rows, err
+}
+
+// ReadEarlier is Read of a file in which the same place may hold rows of several
+// settings. Without a file there are none.
+func ReadEarlier(path string) ([]Row, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading earlier rows: %w", err)
+	}
+	defer f.Close()
+	rows, _, err := scan(f, path)
 	return rows, err
 }
 
 // Rewrite replaces the store at path by the given rows, all or nothing.
 func Rewrite(path string, rows []Row) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("storing rows: %w", err)
+		return WriteError("storing rows in", path, err)
 	}
 	var lines bytes.Buffer
 	if err := encode(&lines, rows); err != nil {
@@ -92,7 +110,7 @@ func Rewrite(path string, rows []Row) error {
 		return nil
 	}
 	if err := renameio.WriteFile(path, lines.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("storing rows: %w", err)
+		return WriteError("storing rows in", path, err)
 	}
 	return nil
 }
@@ -116,77 +134,46 @@ func encode(w io.Writer, rows []Row) error {
 	return nil
 }
 
-// readGroups reads the whole groups of a store and where the last one ends.
-func readGroups(f io.Reader, path string, variants []string) (rows []Row, end int64, err error) {
-	if len(variants) == 0 {
-		return nil, 0, fmt.Errorf("%s: a store of no variants holds no rows", path)
-	}
-	rows, ends, err := scan(f, path)
-	if err != nil {
+// scanOnce is scan of a store in which no place may be taken twice.
+func scanOnce(f io.Reader, path string) (rows []Row, end int64, err error) {
+	if rows, end, err = scan(f, path); err != nil {
 		return nil, 0, err
 	}
-	whole := len(rows) / len(variants) * len(variants)
-	if err := checkGroups(path, rows[:whole], variants); err != nil {
-		return nil, 0, err
+	type place struct {
+		model, task, variant string
+		contextLength, index int
 	}
-	if whole > 0 {
-		end = ends[whole-1]
+	first := map[place]int{}
+	for i, row := range rows {
+		at := place{row.Model, row.Task, row.Variant, row.ContextLength, row.Index}
+		if before, twice := first[at]; twice {
+			return nil, 0, fmt.Errorf("%s:%d: %s on task %s, record %d stands already in line %d; delete one of the lines, or the whole file, and run again", path, i+1, row.Variant, row.Task, row.Index, before)
+		}
+		first[at] = i + 1
 	}
-	return rows[:whole], end, nil
+	return rows, end, nil
 }
 
-// scan reads rows and where each line ends. A last line without newline is
+// scan reads rows and where the last one ends. A last line without newline is
 // left out; any other line that is no row is an error.
-func scan(f io.Reader, path string) (rows []Row, ends []int64, err error) {
+func scan(f io.Reader, path string) (rows []Row, end int64, err error) {
 	in := bufio.NewReaderSize(f, 1<<20)
-	end := int64(0)
 	for number := 1; ; number++ {
 		line, err := in.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
-			return rows, ends, nil
+			return rows, end, nil
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("reading the stored rows: %w", err)
+			return nil, 0, fmt.Errorf("reading the stored rows: %w", err)
 		}
-		end += int64(len(line))
 		var row Row
 		err = json.Unmarshal(line, &row)
 		if err == nil && (row.Model == "" || row.Task == "" || row.Variant == "") {
 			err = errors.New("model, task or variant is missing")
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s:%d is no row (%w); delete all rows of that record, or the whole file, and run again", path, number, err)
+			return nil, 0, fmt.Errorf("%s:%d is no row (%w); delete that line, or the whole file, and run again", path, number, err)
 		}
-		rows, ends = append(rows, row), append(ends, end)
+		rows, end = append(rows, row), end+int64(len(line))
 	}
-}
-
-// checkGroups makes sure that every group holds the rows of one record, a row
-// for each variant, and that no record stands twice.
-func checkGroups(path string, rows []Row, variants []string) error {
-	type record struct {
-		model, task          string
-		contextLength, index int
-	}
-	const remedy = "the file was changed by hand, delete it and run again"
-	first := map[record]int{}
-	for i, row := range rows {
-		at := i % len(variants)
-		head := rows[i-at]
-		if row.Model != head.Model || row.ContextLength != head.ContextLength || row.Task != head.Task || row.Index != head.Index {
-			return fmt.Errorf("%s:%d: rows of task %s, record %d stand where those of %s, record %d should end; %s", path, i+1, row.Task, row.Index, head.Task, head.Index, remedy)
-		}
-		if row.Variant != variants[at] {
-			return fmt.Errorf("%s:%d: variant %q stands where %q should; %s", path, i+1, row.Variant, variants[at], remedy)
-		}
-		if at > 0 {
-			continue
-		}
-		r := record{row.Model, row.Task, row.ContextLength, row.Index}
-		if before, twice := first[r]; twice {
-			return fmt.Errorf("%s:%d: task %s, record %d stands already in line %d; %s", path, i+1, row.Task, row.Index, before, remedy)
-		}
-		first[r] = i + 1
-	}
-	return nil
 }

@@ -17,7 +17,7 @@ func same(want, got []Row) string { return cmp.Diff(want, got, cmpopts.EquateEmp
 
 func open(t *testing.T, path string) (*Store, []Row) {
 	t.Helper()
-	s, stored, err := Open(path, variants)
+	s, stored, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestAppendAndReadBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		// What Append has returned from must be in the file, closed or not.
-		got, err := Read(path, variants)
+		got, err := Read(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,15 +90,15 @@ func TestAppendAndReadBack(t *testing.T) {
 func TestEveryFieldSurvivesJSON(t *testing.T) {
 	path := storeOf(t, odd())
 	f := bytes.NewReader(read(t, path))
-	got, ends, err := scan(f, path)
+	got, end, err := scan(f, path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := same(odd(), got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if last := ends[len(ends)-1]; last != f.Size() {
-		t.Errorf("the last line ends at %d, the file at %d", last, f.Size())
+	if end != f.Size() {
+		t.Errorf("the last line ends at %d, the file at %d", end, f.Size())
 	}
 	for _, list := range []string{`"kept":null`, `"tokens":null`} {
 		if bytes.Contains(read(t, path), []byte(list)) {
@@ -110,7 +110,7 @@ func TestEveryFieldSurvivesJSON(t *testing.T) {
 func TestInvalidUTF8BecomesReplacementCharacters(t *testing.T) {
 	all := group("recall", 0)
 	all[0].Text = "a\xff\xfeb\xe4\xbd"
-	got, err := Read(storeOf(t, all), variants)
+	got, err := Read(storeOf(t, all))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,16 +121,17 @@ func TestInvalidUTF8BecomesReplacementCharacters(t *testing.T) {
 
 // A kill can leave any prefix of what was to be written.
 func TestOpenAfterAnyPrefix(t *testing.T) {
-	whole := read(t, storeOf(t, groups(3)))
+	all := groups(3)
+	whole := read(t, storeOf(t, all))
 	ends := []int{0}
-	for i := range 3 {
-		ends = append(ends, len(read(t, storeOf(t, groups(i+1)))))
+	for i := range all {
+		ends = append(ends, len(read(t, storeOf(t, all[:i+1]))))
 	}
 	cuts := []int{}
 	for n := 0; n < len(whole); n += 67 {
 		cuts = append(cuts, n)
 	}
-	for _, end := range ends { // and one byte around each record's end
+	for _, end := range ends { // and one byte around each row's end
 		cuts = append(cuts, max(end-1, 0), end, min(end+1, len(whole)))
 	}
 	for _, n := range cuts {
@@ -138,16 +139,18 @@ func TestOpenAfterAnyPrefix(t *testing.T) {
 		write(t, path, whole[:n])
 		s, stored := open(t, path)
 		done := 0
-		for done < 3 && ends[done+1] <= n {
+		for done < len(all) && ends[done+1] <= n {
 			done++
 		}
-		if diff := same(groups(done), stored); diff != "" {
+		if diff := same(all[:done], stored); diff != "" {
 			t.Fatalf("%d bytes (-want +got):\n%s", n, diff)
 		}
-		for i := done; i < 3; i++ {
-			if err := s.Append(group("recall", i)); err != nil {
+		for done < len(all) { // the record in hand, then the others
+			next := min((done/len(variants)+1)*len(variants), len(all))
+			if err := s.Append(all[done:next]); err != nil {
 				t.Fatal(err)
 			}
+			done = next
 		}
 		if got := read(t, path); !bytes.Equal(whole, got) {
 			t.Fatalf("cut at %d and completed, the file differs:\n%s", n, got)
@@ -158,33 +161,32 @@ func TestOpenAfterAnyPrefix(t *testing.T) {
 func TestTornTails(t *testing.T) {
 	full := read(t, storeOf(t, groups(2)))
 	lines := bytes.SplitAfter(full, []byte("\n"))
-	first := bytes.Join(lines[:3], nil)
+	whole := bytes.Join(lines[:4], nil)
 	for name, tail := range map[string]string{
-		"a line without its newline":       strings.TrimSuffix(string(lines[3]), "\n"),
-		"half a line":                      string(lines[3][:20]),
-		"one row of three":                 string(lines[3]),
-		"two rows of three":                string(lines[3]) + string(lines[4]),
-		"two rows and half a line":         string(lines[3]) + string(lines[4]) + string(lines[5][:9]),
+		"nothing":                          "",
+		"a line without its newline":       strings.TrimSuffix(string(lines[4]), "\n"),
+		"half a line":                      string(lines[4][:20]),
+		"one byte":                         "{",
 		"zero bytes of a page not written": strings.Repeat("\x00", 100),
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "rows.jsonl")
-			write(t, path, append(bytes.Clone(first), tail...))
-			got, err := Read(path, variants)
+			write(t, path, append(bytes.Clone(whole), tail...))
+			got, err := Read(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := same(groups(1), got); diff != "" {
+			if diff := same(groups(2)[:4], got); diff != "" {
 				t.Errorf("read (-want +got):\n%s", diff)
 			}
-			if n := len(read(t, path)); n != len(first)+len(tail) {
+			if n := len(read(t, path)); n != len(whole)+len(tail) {
 				t.Errorf("reading changed the file to %d bytes", n)
 			}
-			if _, got = open(t, path); same(groups(1), got) != "" {
-				t.Errorf("opened %d rows, want those of one record", len(got))
+			if _, got = open(t, path); same(groups(2)[:4], got) != "" {
+				t.Errorf("opened %d rows, want 4", len(got))
 			}
-			if got := read(t, path); !bytes.Equal(first, got) {
-				t.Errorf("the tail was not cut off: %d bytes, want %d", len(got), len(first))
+			if got := read(t, path); !bytes.Equal(whole, got) {
+				t.Errorf("the tail was not cut off: %d bytes, want %d", len(got), len(whole))
 			}
 		})
 	}
@@ -224,18 +226,16 @@ func TestDamagedStores(t *testing.T) {
 		{"an object of something else", replaced(0, "{\"pred\":\"x\"}\n"), ":1", "no row"},
 		{"a wrong type", replaced(1, strings.Replace(line(all[1]), `"index":0`, `"index":"0"`, 1)), ":2", "no row"},
 		{"a number that does not fit", replaced(1, strings.Replace(line(all[1]), `"tokens":[53`, `"tokens":[5300000000`, 1)), ":2", "no row"},
-		{"a row deleted", replaced(4, ""), ":5", `"h2o budget=0.2" stands where`},
-		{"a row of another task", replaced(4, line(other(func(r *Row) { r.Task = "needle" }))), ":5", "changed by hand"},
-		{"a row of another model", replaced(4, line(other(func(r *Row) { r.Model = "big" }))), ":5", "changed by hand"},
-		{"a row of another record", replaced(4, line(other(func(r *Row) { r.Index = 7 }))), ":5", "changed by hand"},
-		{"a row of another context length", replaced(4, line(other(func(r *Row) { r.ContextLength = 1024 }))), ":5", "changed by hand"},
-		{"a row of another variant", replaced(4, line(other(func(r *Row) { r.Variant = "full" }))), ":5", `"full" stands where "snapkv budget=0.5" should`},
+		{"zero bytes in the middle", replaced(4, strings.Repeat("\x00", 100)+"\n"), ":5", "no row"},
+		{"a row of another variant", replaced(4, line(other(func(r *Row) { r.Variant = "full" }))), ":5", "full on task recall, record 1 stands already in line 4"},
+		{"a row of another record", replaced(4, line(other(func(r *Row) { r.Index = 2 }))), ":8", "stands already in line 5"},
+		{"a row of other inputs", string(append([]byte(replaced(9, "")), line(other(func(r *Row) { r.Inputs = "2" }))...)), ":10", "stands already in line 5"},
 		{"a record twice", replaced(9, "") + line(all[0]) + line(all[1]) + line(all[2]), ":10", "stands already in line 1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "rows.jsonl")
 			write(t, path, []byte(c.content))
-			_, _, err := Open(path, variants)
+			_, _, err := Open(path)
 			if err == nil {
 				t.Fatal("opened")
 			}
@@ -250,38 +250,42 @@ func TestDamagedStores(t *testing.T) {
 			if got := read(t, path); string(got) != c.content {
 				t.Error("the refused file was changed")
 			}
-			if _, err := Read(path, variants); err == nil {
+			if _, err := Read(path); err == nil {
 				t.Error("Read reads what Open refuses")
 			}
 		})
 	}
 }
 
-func TestStoreOfOtherVariants(t *testing.T) {
-	path := storeOf(t, groups(2))
-	before := read(t, path)
-	for _, other := range [][]string{
-		nil, {"full"}, {"full", "h2o budget=0.2", "snapkv budget=0.5"}, {"full", "snapkv budget=0.4", "h2o budget=0.2"},
-	} {
-		if _, _, err := Open(path, other); err == nil {
-			t.Errorf("opened for the variants %q", other)
-		}
+// Earlier rows may be of several settings, and there need not be any.
+func TestReadEarlier(t *testing.T) {
+	all := append(groups(2), groups(2)...)
+	for i := range all {
+		all[i].Inputs = string(rune('a' + i))
 	}
-	if !bytes.Equal(before, read(t, path)) {
-		t.Error("the refused file was changed")
+	path := storeOf(t, all)
+	if got, err := ReadEarlier(path); err != nil || same(all, got) != "" {
+		t.Errorf("%d rows (%v), want %d", len(got), err, len(all))
+	}
+	if got, err := ReadEarlier(path + ".none"); err != nil || got != nil {
+		t.Errorf("without a file: %d rows (%v)", len(got), err)
+	}
+	write(t, path, []byte("no row\n"))
+	if _, err := ReadEarlier(path); err == nil || !strings.Contains(err.Error(), path+":1 is no row") {
+		t.Errorf("a file of something else: %v", err)
 	}
 }
 
 func TestStoresThatCannotBeOpened(t *testing.T) {
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "no", "rows.jsonl")
-	if _, _, err := Open(missing, variants); err == nil || !strings.Contains(err.Error(), missing) {
+	if _, _, err := Open(missing); err == nil || !strings.Contains(err.Error(), missing) {
 		t.Errorf("error %v does not name %s", err, missing)
 	}
-	if _, err := Read(filepath.Join(dir, "rows.jsonl"), variants); err == nil || !strings.Contains(err.Error(), "rows.jsonl") {
+	if _, err := Read(filepath.Join(dir, "rows.jsonl")); err == nil || !strings.Contains(err.Error(), "rows.jsonl") {
 		t.Errorf("error %v does not name the file", err)
 	}
-	if _, _, err := Open(dir, variants); err == nil || !strings.Contains(err.Error(), dir) {
+	if _, _, err := Open(dir); err == nil || !strings.Contains(err.Error(), dir) {
 		t.Errorf("error %v does not name %s", err, dir)
 	}
 }
@@ -298,7 +302,7 @@ func TestAppendOfARowThatCannotBeWritten(t *testing.T) {
 	if err := s.Append(group("recall", 1)); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := Read(path, variants); err != nil || same(groups(2), got) != "" {
+	if got, err := Read(path); err != nil || same(groups(2), got) != "" {
 		t.Errorf("the store holds %d rows (%v), want 6", len(got), err)
 	}
 }
@@ -329,7 +333,7 @@ func TestRewriteIsAtomic(t *testing.T) {
 	if _, err := old.ReadFrom(f); err != nil || !bytes.Equal(before, old.Bytes()) {
 		t.Errorf("an open reader sees %d bytes (%v), want the old %d", old.Len(), err, len(before))
 	}
-	if got, err := Read(path, variants); err != nil || same(groups(1), got) != "" {
+	if got, err := Read(path); err != nil || same(groups(1), got) != "" {
 		t.Errorf("rewritten: %d rows (%v), want 3", len(got), err)
 	}
 	names, err := os.ReadDir(filepath.Dir(path))
@@ -365,20 +369,15 @@ func FuzzScan(f *testing.F) {
 	f.Add([]byte(`{"model":"m","task":"t","variant":"full","kept":null,"tokens":[1,2],"score":1e-400}` + "\n"))
 	f.Add([]byte(`{"model":"m","task":"t","variant":"full","text":"\ud800\u0000"}` + "\n{"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		got, ends, err := scan(bytes.NewReader(raw), "rows.jsonl")
+		got, end, err := scan(bytes.NewReader(raw), "rows.jsonl")
 		if err != nil {
-			if !strings.HasPrefix(err.Error(), "rows.jsonl:") || got != nil || ends != nil {
+			if !strings.HasPrefix(err.Error(), "rows.jsonl:") || got != nil || end != 0 {
 				t.Fatalf("error %q with %d rows", err, len(got))
 			}
 			return
 		}
-		if n := bytes.Count(raw, []byte("\n")); len(got) != n || len(ends) != n {
-			t.Fatalf("%d lines gave %d rows and %d ends", n, len(got), len(ends))
-		}
-		for i, end := range ends {
-			if raw[end-1] != '\n' || bytes.Count(raw[:end], []byte("\n")) != i+1 {
-				t.Fatalf("row %d does not end at %d", i, end)
-			}
+		if n := bytes.Count(raw, []byte("\n")); len(got) != n || int(end) != bytes.LastIndexByte(raw, '\n')+1 {
+			t.Fatalf("%d lines gave %d rows up to byte %d", n, len(got), end)
 		}
 		// What was read once is stored and read without change.
 		var out bytes.Buffer
