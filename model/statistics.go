@@ -190,16 +190,19 @@ func (p *Prefix) ProjectQueries(layer int, hidden, dst []float32) {
 	}
 }
 
-// OutputNorms sets dst, [tokens], to the L1 norm of what every entry's value
-// becomes behind a query head's part of the output projection: ‖W_o v‖₁.
-func (p *Prefix) OutputNorms(layer, head int, dst []float64) {
+// OutputNorms sets dst, [positions], to the L1 norm of what the values at some
+// positions become behind a query head's part of the output projection: ‖W_o v‖₁.
+func (p *Prefix) OutputNorms(layer, head int, positions []int32, dst []float64) {
 	const block = mostRows
 	d, out := p.shape.HeadDim, p.model.layers[layer].out
-	values := p.cache.values[layer][head/p.shape.Group()]
-	wide := make([]float32, block*out.N)
-	for from := 0; from < p.tokens; from += block {
-		rows := min(block, p.tokens-from)
-		out.MulPart(wide, out.N, values[from*d:], d, rows, head*d, d, 0, out.Panels(), false)
+	all := p.cache.values[layer][head/p.shape.Group()]
+	values, wide := make([]float32, block*d), make([]float32, block*out.N)
+	for from := 0; from < len(positions); from += block {
+		rows := min(block, len(positions)-from)
+		for i, pos := range positions[from : from+rows] {
+			copy(values[i*d:(i+1)*d], all[int(pos)*d:])
+		}
+		out.MulPart(wide, out.N, values, d, rows, head*d, d, 0, out.Panels(), false)
 		for i := range rows {
 			dst[from+i] = float64(tensor.SumAbs(wide[i*out.N : (i+1)*out.N]))
 		}

@@ -61,19 +61,22 @@ func (c criticalKV) Select(p *model.Prefix) (model.Keep, error) {
 			for _, pos := range topK(s.queue[:0], list, stage, s.spare) {
 				list[pos] = math.Inf(1)
 			}
-			norms := s.spare
-			clear(norms)
-			for h := i * heads; h < (i+1)*heads; h++ {
-				p.OutputNorms(layer, h, s.total)
-				for pos, x := range s.total {
-					norms[pos] += x / float64(heads)
+			rest := s.queue[:0] // what stays in any case needs no norm
+			for pos, x := range list {
+				if !math.IsInf(x, 1) {
+					rest = append(rest, int32(pos))
 				}
 			}
-			for pos, x := range list {
-				// What stays in any case does so without a norm too.
-				if !math.IsInf(x, 1) {
-					list[pos] = (x + c.epsilon) * norms[pos]
+			norms, one := s.spare[:len(rest)], s.total[:len(rest)]
+			clear(norms)
+			for h := i * heads; h < (i+1)*heads; h++ {
+				p.OutputNorms(layer, h, rest, one)
+				for at, x := range one {
+					norms[at] += x / float64(heads)
 				}
+			}
+			for at, pos := range rest {
+				list[pos] = (list[pos] + c.epsilon) * norms[at]
 			}
 		}
 		if err := checkScores(scores, layer); err != nil {

@@ -330,7 +330,7 @@ func refCritical(p *model.Prefix, layer, c int, scores [][]float64, o refSetting
 		norms := make([]float64, p.Len())
 		for h := i * heads; h < (i+1)*heads; h++ {
 			own := make([]float64, p.Len())
-			p.OutputNorms(layer, h, own)
+			p.OutputNorms(layer, h, allPositions(p.Len()), own)
 			for pos, x := range own {
 				norms[pos] += x / float64(heads)
 			}
