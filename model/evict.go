@@ -94,7 +94,7 @@ type livingCache struct {
 	p      *Prefix
 	s      *stream
 	evict  func(*Step) error
-	rebase bool
+	turns  []keyTurn     // [layers] of a variant with positions of its own, else nil
 	lists  [][]liveList  // [layers][lists of the Keep]
 	listOf [][]int       // [layers][heads]
 	rows   [][][]float32 // [layers][heads][tokens + new tokens], where an evictor reads them
@@ -113,8 +113,11 @@ type liveList struct {
 
 func newLivingCache(v Variant, s *stream, p *Prefix, room int) *livingCache {
 	c := &livingCache{
-		p: p, s: s, rebase: v.Rebase,
+		p: p, s: s,
 		lists: make([][]liveList, len(v.Keep)), listOf: make([][]int, len(v.Keep)),
+	}
+	if v.Rebase {
+		c.turns = p.model.keyTurns(p.tokens)
 	}
 	for l, layer := range v.Keep {
 		c.lists[l] = make([]liveList, len(layer))
@@ -154,7 +157,7 @@ func (c *livingCache) record(layer, head int, weights []float32, lo int, scale f
 // rescore replaces the scores of entries that stand elsewhere than where their
 // keys were rotated for.
 func (c *livingCache) rescore(layer, head int, query, scores []float32) {
-	if c == nil || !c.rebase {
+	if c == nil || c.turns == nil {
 		return
 	}
 	list := &c.lists[layer][c.listOf[layer][head]]
@@ -171,28 +174,25 @@ func (c *livingCache) rescore(layer, head int, query, scores []float32) {
 
 // turn brings the keys of a variant with positions of its own up to date after
 // entries were dropped.
-func (c *livingCache) turn(d *decoder, s *stream) {
-	if c == nil || !c.rebase {
+func (c *livingCache) turn() {
+	if c == nil || c.turns == nil {
 		return
 	}
 	for l := range c.lists {
-		if d.m.layers[l].Rope < 0 {
+		if c.turns[l].frequencies == nil {
 			continue // without rotary embedding keys know no position
 		}
-		rope := d.m.ropes[d.m.layers[l].Rope].rope
-		rope.Scale = 1 // the stored keys are scaled already
-		frequencies := rope.frequencies(c.p.tokens)
 		for i := range c.lists[l] {
 			if list := &c.lists[l][i]; list.moved {
-				c.turnList(list, s, l, i, rope, frequencies)
+				c.turnList(list, l, i)
 				list.moved = false
 			}
 		}
 	}
 }
 
-func (c *livingCache) turnList(list *liveList, s *stream, layer, index int, rope Rope, frequencies []float32) {
-	shifts := list.shifts(c.p.tokens + s.tailLen)
+func (c *livingCache) turnList(list *liveList, layer, index int) {
+	shifts := list.shifts(c.p.tokens + c.s.tailLen)
 	list.turned = map[int]*tensor.Packed{}
 	list.at = list.at[:0]
 	for _, shift := range shifts {
@@ -205,23 +205,50 @@ func (c *livingCache) turnList(list *liveList, s *stream, layer, index int, rope
 			continue
 		}
 		keys := tensor.NewPacked(len(shifts), c.p.shape.HeadDim)
-		var cos, sin []float32
-		last := -1
 		for i, shift := range shifts {
 			if pos := int(shift.pos); pos < c.p.tokens {
 				c.p.cache.keys[layer][kv].Row(pos, key)
 			} else {
-				s.tail.keys[layer][kv].Row(pos-c.p.tokens, key)
+				c.s.tail.keys[layer][kv].Row(pos-c.p.tokens, key)
 			}
-			if shift.by != last {
-				cos, sin = rope.angles(cos[:0], sin[:0], frequencies, shift.by)
-				last = shift.by
-			}
-			rotate(key, cos, sin)
+			c.turns[layer].on(key, shift.by)
 			keys.SetRow(i, key)
 		}
 		list.turned[kv] = keys
 	}
+}
+
+// A keyTurn turns stored keys of a layer on, to stand at later positions.
+type keyTurn struct {
+	rope        Rope
+	frequencies []float32 // [dim/2]; nil in a layer without rotary embedding
+	cos, sin    []float32 // of the latest turn, by so many positions
+	by          int
+}
+
+// keyTurns are the layers' turns after a prompt of n tokens.
+func (m *Model) keyTurns(n int) []keyTurn {
+	out := make([]keyTurn, len(m.layers))
+	for l := range out {
+		if index := m.layers[l].Rope; index >= 0 {
+			out[l].rope = m.ropes[index].rope
+			out[l].rope.Scale = 1 // the stored keys are scaled already
+			out[l].frequencies = out[l].rope.frequencies(n)
+		}
+	}
+	return out
+}
+
+// on turns a key on by some positions.
+func (t *keyTurn) on(key []float32, by int) {
+	if t.frequencies == nil || by == 0 {
+		return
+	}
+	if by != t.by {
+		t.cos, t.sin = t.rope.angles(t.cos[:0], t.sin[:0], t.frequencies, by)
+		t.by = by
+	}
+	rotate(key, t.cos, t.sin)
 }
 
 // shift is an entry that stands further on than its position says.

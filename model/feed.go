@@ -38,7 +38,7 @@ func (d *decoder) feed(queries []query) error {
 		q.s.tailLen = q.entry + 1
 		if q.s.own == nil {
 			q.s.growTail()
-			q.s.cache.turn(d, q.s)
+			q.s.cache.turn()
 		}
 	}
 	turns := make([][]turn, len(d.m.ropes))

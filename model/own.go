@@ -14,7 +14,6 @@ import (
 // of what it keeps, copied together, and nothing else.
 type Alone struct {
 	p     *Prefix // without its cache
-	v     Variant
 	cache *ownCache
 }
 
@@ -25,7 +24,7 @@ func (m *Model) Compact(p *Prefix, v Variant) (*Alone, error) {
 		return nil, err
 	}
 	bare := &Prefix{shape: p.shape, tokens: p.tokens, logits: p.logits, model: p.model}
-	return &Alone{bare, v, newOwnCache(m, p, v)}, nil
+	return &Alone{bare, newOwnCache(m, p, v)}, nil
 }
 
 // KVBytes is what the keys and values of the cache occupy now.
@@ -68,14 +67,13 @@ func (m *Model) DecodeAlone(ctx context.Context, a *Alone, opt DecodeOptions) (G
 // list that is kept for one query head alone holds that head's copy of keys and
 // values, as the codes do that choose per query head.
 type ownCache struct {
-	m      *Model
-	shape  Shape
-	tokens int // of the prompt
-	rebase bool
-	evict  func(*Step) error
-	units  [][]unit      // [layers][units]
-	rows   [][][]float32 // [layers][heads][positions], where an evictor reads them
-	count  []int         // [layers] lists of the Keep
+	m     *Model
+	shape Shape
+	turns []keyTurn // [layers] of a variant with positions of its own, else nil
+	evict func(*Step) error
+	units [][]unit      // [layers][units]
+	rows  [][][]float32 // [layers][heads][positions], where an evictor reads them
+	count []int         // [layers] lists of the Keep
 }
 
 // A unit is the entries of one list and KV head.
@@ -91,7 +89,10 @@ type unit struct {
 
 func newOwnCache(m *Model, p *Prefix, v Variant) *ownCache {
 	s := p.shape
-	c := &ownCache{m: m, shape: s, tokens: p.tokens, rebase: v.Rebase, units: make([][]unit, s.Layers), count: make([]int, s.Layers)}
+	c := &ownCache{m: m, shape: s, units: make([][]unit, s.Layers), count: make([]int, s.Layers)}
+	if v.Rebase {
+		c.turns = m.keyTurns(p.tokens)
+	}
 	if v.Evict != nil {
 		c.evict = v.Evict()
 		c.rows = make([][][]float32, s.Layers)
@@ -112,10 +113,9 @@ func newOwnCache(m *Model, p *Prefix, v Variant) *ownCache {
 			for i, pos := range u.at {
 				u.where[pos] = int32(i) + 1
 				p.Key(l, u.kv, int(pos), key)
-				if v.Rebase {
+				if c.turns != nil {
 					// Every evicted position behind it brings it nearer.
-					behind := p.tokens - int(pos) - (len(u.at) - i)
-					c.shift(l, key, behind)
+					c.turns[l].on(key, p.tokens-int(pos)-(len(u.at)-i))
 				}
 				u.keys.SetRow(i, key)
 				at := int(pos) * s.HeadDim
@@ -128,18 +128,6 @@ func newOwnCache(m *Model, p *Prefix, v Variant) *ownCache {
 		}
 	}
 	return c
-}
-
-// shift turns a key on by some positions.
-func (c *ownCache) shift(layer int, key []float32, by int) {
-	index := c.m.layers[layer].Rope
-	if index < 0 || by == 0 {
-		return
-	}
-	rope := c.m.ropes[index].rope
-	rope.Scale = 1 // the stored keys are scaled already
-	cos, sin := rope.angles(nil, nil, rope.frequencies(c.tokens), by)
-	rotate(key, cos, sin)
 }
 
 // store appends a token's keys and values, [kvHeads·headDim] each, to every unit
@@ -245,11 +233,11 @@ func (c *ownCache) drop(layer, list, pos int) {
 		if u.list != list || u.where[pos] == 0 {
 			continue
 		}
-		if c.rebase {
+		if c.turns != nil {
 			for entry, other := range u.at {
 				if int(other) < pos {
 					u.keys.Row(entry, key)
-					c.shift(layer, key, 1)
+					c.turns[layer].on(key, 1)
 					u.keys.SetRow(entry, key)
 				}
 			}
