@@ -21,19 +21,8 @@ import (
 // settingsOf resolves a method's settings.
 func settingsOf(t testing.TB, text string) refSettings {
 	t.Helper()
-	spec, err := Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := find(spec.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o, err := m.resolve(spec.Options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return refSettings(o)
+	_, settings := mustResolve(t, text)
+	return refSettings(settings)
 }
 
 // scoresOf are the scores that the settings of a method that builds on one
@@ -192,25 +181,10 @@ func TestAdaptiveBudgetsFall(t *testing.T) {
 
 // The heads' order tells nothing.
 func TestAdaptiveHeadOrder(t *testing.T) {
-	s := shapes[1]
-	rng := rand.New(rand.NewPCG(6, 6))
-	for _, text := range []string{
+	checkHeadOrder(t, []string{
 		"threshold_free", "threshold_free threshold=0.1 head_agg=joint", "threshold_free threshold=0.1 head_agg=per_head score=h2o", "threshold_free score=tova threshold=0.1",
 		"twilight", "twilight p=0.5 window=4",
-	} {
-		for range 5 {
-			p := attentionPrefix(rng.Uint64(), softmaxRows, s, 120)
-			to := rng.Perm(s.Heads)
-			got := lists(mustSelect(t, text, permuteHeads(p, to)), s)
-			for l, layer := range lists(mustSelect(t, text, p), s) {
-				for h, list := range layer {
-					if !slices.Equal(list, got[l][to[h]]) {
-						t.Fatalf("%s, layer %d: head %d moved to %d (-before +after):\n%s", text, l, h, to[h], cmp.Diff(list, got[l][to[h]]))
-					}
-				}
-			}
-		}
-	}
+	})
 }
 
 // What is not a number is refused by place; settings that make no sense, and a

@@ -3,7 +3,10 @@ package pruners
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"refreekv/model"
 )
@@ -132,5 +135,27 @@ func fill(rng *rand.Rand, kind string, row []float32) {
 		}
 	case spikeRows:
 		row[len(row)-1-rng.IntN(min(len(row), 40))] = 1
+	}
+}
+
+// checkHeadOrder holds methods to what they keep when query heads change places:
+// every head keeps what it kept before.
+func checkHeadOrder(t *testing.T, texts []string) {
+	t.Helper()
+	s := shapes[1]
+	rng := rand.New(rand.NewPCG(6, 6))
+	for _, text := range texts {
+		for range 5 {
+			p := attentionPrefix(rng.Uint64(), softmaxRows, s, 120)
+			to := rng.Perm(s.Heads)
+			got := lists(mustSelect(t, text, permuteHeads(p, to)), s)
+			for l, layer := range lists(mustSelect(t, text, p), s) {
+				for h, list := range layer {
+					if !slices.Equal(list, got[l][to[h]]) {
+						t.Fatalf("%s, layer %d: head %d moved to %d (-before +after):\n%s", text, l, h, to[h], cmp.Diff(list, got[l][to[h]]))
+					}
+				}
+			}
+		}
 	}
 }

@@ -307,26 +307,11 @@ func TestKVHeadOrder(t *testing.T) {
 // The heads' order tells nothing: a cut for all heads does not move, and heads
 // that choose for themselves take their choice along.
 func TestHeadOrder(t *testing.T) {
-	s := shapes[1]
-	rng := rand.New(rand.NewPCG(6, 6))
-	for _, text := range []string{
+	checkHeadOrder(t, []string{
 		"refreekv", "refreekv threshold=0.1 norm_scope=all", "refreekv head_agg=joint", "refreekv norm_scope=mixed threshold=0.9",
 		"refreekv head_agg=per_head", "refreekv ranking=attention", "refreekv ranking=snapkv threshold=0.1",
 		"h2o budget=0.3", "h2o budget=0.3 rows=all split=half", "snapkv budget=0.3", "snapkv budget=0.3 pooling=avg",
-	} {
-		for range 5 {
-			p := attentionPrefix(rng.Uint64(), softmaxRows, s, 120)
-			to := rng.Perm(s.Heads)
-			got := lists(mustSelect(t, text, permuteHeads(p, to)), s)
-			for l, layer := range lists(mustSelect(t, text, p), s) {
-				for h, list := range layer {
-					if !slices.Equal(list, got[l][to[h]]) {
-						t.Fatalf("%s, layer %d: head %d moved to %d (-before +after):\n%s", text, l, h, to[h], cmp.Diff(list, got[l][to[h]]))
-					}
-				}
-			}
-		}
-	}
+	})
 }
 
 // One cut per layer serves all heads, unless every head has its own.
