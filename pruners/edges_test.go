@@ -319,3 +319,14 @@ func TestSelectReadsOnly(t *testing.T) {
 		}
 	}
 }
+
+// A config written for a deeper model names layers in vain: an error says so.
+func TestFrozenLayersOfAnotherModel(t *testing.T) {
+	p := attentionPrefix(1, softmaxRows, model.Shape{Layers: 3, Heads: 2, KVHeads: 1, HeadDim: 4}, 20)
+	for _, text := range []string{"refreekv frozen_layers=0,1,31", "refreekv frozen_layers=3", "threshold_free frozen_layers=5", "streamingllm budget=0.5 frozen_layers=3"} {
+		_, err := mustNew(t, text).Select(p)
+		if err == nil || !strings.Contains(err.Error(), "no layer") || !strings.Contains(err.Error(), "3 layers") {
+			t.Errorf("%s: error %v, want one that names the layer and the model's 3 layers", text, err)
+		}
+	}
+}

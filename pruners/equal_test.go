@@ -23,7 +23,7 @@ func equalSpecs() []string {
 			"last_rows=2", "last_rows=5 norm_scope=all", "last_rows=64 head_agg=joint",
 			"sinks=0", "sinks=1 norm_scope=all", "sinks=20",
 			"budget=0.5", "budget=0.1 norm_scope=all", "budget=3", "budget=12 sinks=2 last_rows=3",
-			"frozen_layers=", "frozen_layers=1", "frozen_layers=0,2,77",
+			"frozen_layers=", "frozen_layers=1", "frozen_layers=0,2",
 			"ranking=attention", "ranking=attention head_agg=joint", "ranking=attention head_agg=per_head frozen_layers=",
 			"ranking=snapkv", "ranking=snapkv head_agg=joint", "ranking=snapkv head_agg=per_head frozen_layers=0",
 		} {

@@ -37,7 +37,7 @@ func TestEvictOracle(t *testing.T) {
 			models[want.Model] = m
 		}
 		got := runEvicting(t, m, want)
-		if want.Margin < 1e-2 {
+		if want.Margin < 1e-3 {
 			t.Fatalf("%s: a margin of %g cannot tell tokens apart", want.Spec, want.Margin)
 		}
 		name := want.Model + " " + want.Spec

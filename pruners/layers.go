@@ -3,6 +3,7 @@ package pruners
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"refreekv/model"
 	"refreekv/model/tensor"
@@ -76,6 +77,22 @@ func checkNeeds(p *model.Prefix, needs model.Needs) error {
 	}
 	if needs.Queries && !has.Queries || needs.QueryMoments && !has.QueryMoments || needs.HiddenMoments && !has.HiddenMoments {
 		return fmt.Errorf("prefill recorded no queries or moments of them; prefill with the pruner's Needs")
+	}
+	return nil
+}
+
+// frozen lists layers that keep everything.
+type frozen []int
+
+func (f frozen) has(layer int) bool { return slices.Contains(f, layer) }
+
+// check refuses layers that the model does not have, which a config written for
+// a deeper one would name in vain.
+func (f frozen) check(p *model.Prefix) error {
+	for _, layer := range f {
+		if layer < 0 || layer >= p.Shape().Layers {
+			return fmt.Errorf("frozen_layers: there is no layer %d in a model of %d layers, which are counted from 0", layer, p.Shape().Layers)
+		}
 	}
 	return nil
 }

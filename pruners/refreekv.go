@@ -44,7 +44,7 @@ const (
 type refreekv struct {
 	stopping
 	sinks    int
-	frozen   []int
+	frozen   frozen
 	ranking  string
 	rows     lastRows
 	unmasked bool // the last rows see newer keys as well
@@ -94,9 +94,12 @@ func (r *refreekv) Select(p *model.Prefix) (model.Keep, error) {
 	if err := checkNeeds(p, r.Needs()); err != nil {
 		return nil, err
 	}
+	if err := r.frozen.check(p); err != nil {
+		return nil, err
+	}
 	all := allPositions(p.Len())
 	return eachLayer(p, func(layer int, s *scratch) (model.LayerKeep, error) {
-		if slices.Contains(r.frozen, layer) || p.Len() == 1 {
+		if r.frozen.has(layer) || p.Len() == 1 {
 			return model.LayerKeep{all}, nil
 		}
 		c, err := r.candidates(p, layer, all, s)

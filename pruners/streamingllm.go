@@ -15,6 +15,7 @@ var streamingInfo = Info{
 		{Name: "sinks", Default: 4, About: "first tokens that always stay"},
 		{Name: "positions", Default: "absolute", Choices: []string{"absolute", "cache"}, About: "absolute: entries keep the positions of the prompt, as in ReFreeKV's evaluation; cache: positions are counted inside the cache, as in the StreamingLLM paper"},
 		decodeOption,
+		{Name: "frozen_layers", Default: []int{}, About: "layers that keep everything, beside the budget of the others; 0,1 is the SLMF of ReFreeKV's paper"},
 	},
 }
 
@@ -27,10 +28,11 @@ type streaming struct {
 	sinks  int
 	rebase bool
 	roll   bool
+	frozen frozen
 }
 
 func newStreaming(o options) (Pruner, error) {
-	s := streaming{budget: o.float("budget"), sinks: o.int("sinks"), rebase: o.text("positions") == "cache", roll: o.evicts()}
+	s := streaming{budget: o.float("budget"), sinks: o.int("sinks"), rebase: o.text("positions") == "cache", roll: o.evicts(), frozen: o.ints("frozen_layers")}
 	if s.sinks < 0 {
 		return nil, fmt.Errorf("sinks %d is negative", s.sinks)
 	}
@@ -40,11 +42,20 @@ func newStreaming(o options) (Pruner, error) {
 func (streaming) Needs() model.Needs { return model.Needs{} }
 
 func (s streaming) Select(p *model.Prefix) (model.Keep, error) {
+	if err := s.frozen.check(p); err != nil {
+		return nil, err
+	}
 	n := p.Len()
 	c := capacity(n, s.budget)
 	sinks := min(s.sinks, c-1)
 	list := span(span(make([]int32, 0, c), 0, sinks), n-(c-sinks), n)
-	return sameForAll(p, list), nil
+	keep := sameForAll(p, list)
+	for l := range keep {
+		if s.frozen.has(l) {
+			keep[l] = model.LayerKeep{allPositions(n)}
+		}
+	}
+	return keep, nil
 }
 
 // Decoding implements [Evictor].
@@ -56,10 +67,13 @@ func (s streaming) Decoding(p *model.Prefix, v *model.Variant) error {
 	c, first := capacity(p.Len(), s.budget), p.Len()
 	sinks := min(s.sinks, c-1)
 	v.Evict = func() func(*model.Step) error {
-		// Every layer holds the same: the sinks and a span that begins at oldest.
+		// Every other layer holds the same: the sinks and a span that begins at oldest.
 		oldest := first - (c - sinks)
 		return func(step *model.Step) error {
 			for layer := range step.Layers() {
+				if s.frozen.has(layer) {
+					continue
+				}
 				for list := range step.Lists(layer) {
 					step.Drop(layer, list, oldest)
 				}

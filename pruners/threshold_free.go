@@ -19,7 +19,7 @@ var thresholdFreeInfo = Info{
 type thresholdFree struct {
 	scorer
 	stopping
-	frozen []int
+	frozen frozen
 }
 
 func newThresholdFree(o options) (Pruner, error) {
@@ -37,9 +37,12 @@ func (t thresholdFree) Select(p *model.Prefix) (model.Keep, error) {
 	if err := checkNeeds(p, t.Needs()); err != nil {
 		return nil, err
 	}
+	if err := t.frozen.check(p); err != nil {
+		return nil, err
+	}
 	all := allPositions(p.Len())
 	return eachScored(p, t.scorer, func(layer int, scores [][]float64, s *scratch) (model.LayerKeep, error) {
-		if slices.Contains(t.frozen, layer) {
+		if t.frozen.has(layer) {
 			return model.LayerKeep{all}, nil
 		}
 		c, err := t.candidates(p, layer, scores, s)

@@ -94,19 +94,20 @@ def lowest(scores, among):
 
 
 class Streaming:
-    def __init__(self, n, c, positions, roll):
-        self.c, self.sinks, self.positions, self.roll = c, 4, positions, roll
+    def __init__(self, n, c, positions, roll, frozen=()):
+        self.c, self.sinks, self.positions, self.roll, self.frozen = c, 4, positions, roll, frozen
 
     def choose(self, cache, attention):
         n = len(cache[0][0])
         keep = [*range(self.sinks), *range(n - (self.c - self.sinks), n)]
-        return [[keep] * len(layer) for layer in cache]
+        return [[[*range(n)] if l in self.frozen else keep] * len(layer) for l, layer in enumerate(cache)]
 
     def evict(self, cache, attention):
         if self.roll:
-            for layer in cache:
+            for l, layer in enumerate(cache):
                 for entries in layer:
-                    del entries[self.sinks]
+                    if l not in self.frozen:
+                        del entries[self.sinks]
         return float("inf")
 
 
@@ -218,6 +219,9 @@ def main():
                     f"streamingllm budget={c} positions=cache": Streaming(n, c, "cache", False),
                     f"streamingllm budget={c} positions=cache decode=evict": Streaming(n, c, "cache", True),
                     f"streamingllm budget={c} decode=evict": Streaming(n, c, "absolute", True),
+                    f"streamingllm budget={c} frozen_layers=0": Streaming(n, c, "absolute", False, [0]),
+                    f"streamingllm budget={c} frozen_layers=1 decode=evict": Streaming(n, c, "absolute", True, [1]),
+                    f"streamingllm budget={c} frozen_layers=0,1 positions=cache decode=evict": Streaming(n, c, "cache", True, [0, 1]),
                     f"h2o budget={c} rows=all split=half decode=evict": HeavyHitters(n, c, c // 2, False, group),
                     f"h2o budget={c} rows=all decode=evict heads=kv group=sum": HeavyHitters(n, c, 8, True, group),
                     f"tova budget={c} decode=evict": TOVA(n, c),
