@@ -1,6 +1,8 @@
 // Package configs holds the experiments that come with the program, one YAML
 // file each; they are embedded, so that an installed program runs them by name
-// in any folder.
+// in any folder. In paper/ is one for each table and figure of arXiv 2502.16886
+// with its models, in laptop/ the same with a small one, in audit/ one for each
+// oddity of its evaluation.
 package configs
 
 import (
@@ -11,7 +13,7 @@ import (
 
 // Files holds the experiment files.
 //
-//go:embed *.yaml audit/*.yaml
+//go:embed *.yaml */*.yaml
 var Files embed.FS
 
 // Names lists the embedded experiments by name, sorted; those in a folder come

@@ -140,7 +140,7 @@ func readConfig(path string) (raw []byte, name string, err error) {
 	if strings.ContainsRune(path, filepath.Separator) || strings.HasSuffix(path, ".yaml") {
 		return nil, "", fmt.Errorf("reading config: %w", err)
 	}
-	return nil, "", fmt.Errorf("%w: %q is neither a file nor a built-in one (%s)%s", ErrNoConfig, path, strings.Join(configs.Names(), ", "), DidYouMean(path, configs.Names()))
+	return nil, "", fmt.Errorf("%w: %q is neither a file nor a built-in one (refreekv list configs)%s", ErrNoConfig, path, DidYouMean(path, configs.Names()))
 }
 
 // ErrNoConfig is a config's name that nothing stands behind.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -294,9 +295,6 @@ func TestFindingConfigs(t *testing.T) {
 			t.Errorf("%s.yaml: %v %s", name, err, diff)
 		}
 	}
-	if len(configs.Names()) < 2 {
-		t.Errorf("built-in configs: %q", configs.Names())
-	}
 	_, err := LoadConfig("quickstrt", Overrides{})
 	if !errors.Is(err, ErrNoConfig) || !strings.Contains(err.Error(), `did you mean "quickstart"?`) {
 		t.Errorf("misspelt: %v", err)
@@ -318,6 +316,51 @@ func TestFindingConfigs(t *testing.T) {
 	}
 	if _, err := LoadConfig("quickstart.yaml", Overrides{}); err == nil || !strings.HasPrefix(err.Error(), "quickstart.yaml: models") {
 		t.Errorf("an own file: %v", err)
+	}
+}
+
+// Every table and figure of the paper has an experiment with its models and one
+// that finishes on a laptop, with as many variants.
+func TestConfigsOfThePaper(t *testing.T) {
+	var papers, laptops []string
+	for _, name := range configs.Names() {
+		switch {
+		case strings.HasPrefix(name, "paper/"):
+			papers = append(papers, strings.TrimPrefix(name, "paper/"))
+		case strings.HasPrefix(name, "laptop/"):
+			laptops = append(laptops, strings.TrimPrefix(name, "laptop/"))
+		}
+	}
+	load := func(name string) *Config {
+		c, err := LoadConfig(name, Overrides{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for _, want := range []string{"table-1", "table-2", "table-3", "table-4", "table-5", "table-6", "table-7", "table-8", "table-9", "table-11", "table-12", "figure-3"} {
+		if !slices.Contains(laptops, want) {
+			t.Fatalf("no config laptop/%s", want)
+		}
+		small, found := load("laptop/"+want), 0
+		for _, name := range papers {
+			if name != want && !strings.HasPrefix(name, want+"-") {
+				continue
+			}
+			found++
+			paper := load("paper/" + name)
+			if len(paper.Variants) > len(small.Variants) || paper.Isolated != small.Isolated || paper.Protocol != "paper" {
+				t.Errorf("paper/%s is not what laptop/%s runs small", name, want)
+			}
+			for _, task := range small.Tasks {
+				if !slices.Contains(paper.Tasks, task) {
+					t.Errorf("laptop/%s has the task %s, paper/%s has not", want, task, name)
+				}
+			}
+		}
+		if found == 0 {
+			t.Errorf("no config paper/%s", want)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"refreekv/configs"
 	"refreekv/datasets"
 	"refreekv/metrics"
 	"refreekv/model"
@@ -24,7 +25,7 @@ var kinds = []struct {
 	name string
 	list func(io.Writer)
 }{
-	{"models", listModels}, {"tasks", listTasks}, {"datasets", listDatasets}, {"pruners", listPruners}, {"metrics", listMetrics},
+	{"models", listModels}, {"tasks", listTasks}, {"datasets", listDatasets}, {"pruners", listPruners}, {"metrics", listMetrics}, {"configs", listConfigs},
 }
 
 func newList() *cobra.Command {
@@ -88,6 +89,17 @@ func listMetrics(w io.Writer) {
 	table(w, func(row func(string, ...any)) {
 		for _, m := range metrics.List() {
 			row("%s\t%s", m.Name, m.About)
+		}
+	})
+}
+
+func listConfigs(w io.Writer) {
+	table(w, func(row func(string, ...any)) {
+		for _, name := range configs.Names() {
+			// What does not load is found by the tests.
+			if c, err := runners.LoadConfig(name, runners.Overrides{}); err == nil {
+				row("%s\t%s", name, c.About)
+			}
 		}
 	})
 }
