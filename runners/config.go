@@ -37,6 +37,9 @@ type Config struct {
 	// the last token over a cache of its own, and reports the medians of its times:
 	// for honest latency and memory. 0: variants share a record's prefill.
 	Isolated int `yaml:"isolated,omitempty"`
+	// NewTokens, above 0, makes every text exactly so many tokens long, in place of
+	// the task's limit and stop rules: for latency and throughput at given lengths.
+	NewTokens int `yaml:"new_tokens,omitempty"`
 	// SkipBad leaves malformed records out and counts them; else one ends the run.
 	SkipBad bool `yaml:"skip_bad,omitempty"`
 	// Data is a folder with data sets, looked in first.
@@ -219,6 +222,8 @@ func (f *configFile) complete() (*Config, *fieldError) {
 		return nil, wrong("records", "%d is negative; 0 means all", c.Records)
 	case c.Isolated < 0:
 		return nil, wrong("isolated", "%d is negative; give the number of repeats, 0 for shared prefill", c.Isolated)
+	case c.NewTokens < 0:
+		return nil, wrong("new_tokens", "%d is negative; 0 means as the tasks say", c.NewTokens)
 	case *c.Fidelity < 0:
 		return nil, wrong("fidelity", "%d is negative; 0 means that it is not measured", *c.Fidelity)
 	}

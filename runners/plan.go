@@ -91,12 +91,21 @@ func (p *Plan) labels() []string {
 	return out
 }
 
+// define is a task as the config runs it.
+func (c *Config) define(task *tasks.Task) (*tasks.Definition, error) {
+	d, err := task.Protocol(c.Protocol)
+	if err != nil || c.NewTokens == 0 {
+		return d, err
+	}
+	return d.Generating(c.NewTokens), nil
+}
+
 func planTask(ctx context.Context, c *Config, name string, progress hub.Progress) (PlannedTask, error) {
 	task, err := tasks.Load(name)
 	if err != nil {
 		return PlannedTask{}, err
 	}
-	definition, err := task.Protocol(c.Protocol)
+	definition, err := c.define(task)
 	if err != nil {
 		return PlannedTask{}, fmt.Errorf("task %s: %w", task.Name, err)
 	}

@@ -124,6 +124,7 @@ func (p *Provenance) changes(before *Provenance) []string {
 	value("protocol", before.Config.Protocol, p.Config.Protocol)
 	value("fidelity", before.Config.fidelity(), p.Config.fidelity())
 	value("isolated", before.Config.Isolated, p.Config.Isolated)
+	value("new_tokens", before.Config.NewTokens, p.Config.NewTokens)
 	value("rows_version", before.Program.Rows, rowsVersion)
 	out = append(out, changed("variant", before.Variants, p.Variants)...)
 	out = append(out, changed("context length", before.Config.ContextLengths, p.Config.ContextLengths)...)

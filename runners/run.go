@@ -472,6 +472,9 @@ func fillKept(row *rows.Row, keep model.Keep, prefix *model.Prefix) {
 
 // decodeOptions translates a task's stop rules into token ids.
 func decodeOptions(m *model.Model, d *tasks.Definition) model.DecodeOptions {
+	if d.NeverStops {
+		return model.DecodeOptions{MaxNewTokens: d.MaxNewTokens}
+	}
 	stop := slices.Clone(m.Tokenizer.EOS())
 	if d.TokenizerEOSOnly && len(stop) > 1 {
 		stop = stop[:1]

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"refreekv/model"
 	"refreekv/runners/rows"
 )
 
@@ -215,6 +216,17 @@ func TestVariantsAloneAndTogether(t *testing.T) {
 
 // Neither do models and context lengths that run one after the other change each
 // other's rows.
+// With new_tokens every text has that length, beyond the task's own and past
+// what would end it.
+func TestNewTokens(t *testing.T) {
+	result := mustRun(t, small(t, Overrides{Set: []string{"new_tokens=40", "context_lengths=[300]"}}), Options{Dir: t.TempDir()})
+	for _, row := range result.Rows {
+		if len(row.Tokens) != 40 || row.Stop != model.StopLength {
+			t.Errorf("%s, %s: %d tokens, then %s; want 40 (%s)", row.Task, row.Variant, len(row.Tokens), row.Stop, row.Error)
+		}
+	}
+}
+
 func TestModelsAndContextLengths(t *testing.T) {
 	all := mustRun(t, small(t, Overrides{Models: []string{tinyS, tinyM}, Set: []string{"context_lengths=[24, 512, 600]"}}), Options{Dir: t.TempDir()}).Rows
 	if len(all) != 2*3*4*4 {

@@ -74,7 +74,7 @@ func Rescore(ctx context.Context, dir, data string, progress hub.Progress) ([]Re
 
 func rescoreTask(ctx context.Context, task *tasks.Task, c *Config, scored []*rows.Row, p *Provenance, progress hub.Progress) (Rescored, error) {
 	out := Rescored{Task: task.Name, Rows: len(scored)}
-	definition, err := task.Protocol(c.Protocol)
+	definition, err := c.define(task)
 	if err != nil {
 		return out, err
 	}

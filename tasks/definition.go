@@ -49,6 +49,7 @@ type Definition struct {
 
 	MaxNewTokens     int
 	StopAtNewline    bool // generation ends at a line break
+	NeverStops       bool // no token ends generation, MaxNewTokens does
 	FirstTokenNotEOS bool // the first generated token may not be a stop token
 	TokenizerEOSOnly bool // only the tokenizer's own EOS ends generation
 	FirstLine        bool // only the text's first line is scored
@@ -118,6 +119,16 @@ func (t *Task) Protocol(name string) (*Definition, error) {
 // names and all settings, in hex. Rows made under different ones are not
 // comparable.
 func (d *Definition) Hash() string { return d.hash }
+
+// Generating is the definition with texts of exactly n tokens, whatever would end
+// them: for measurements of latency.
+func (d *Definition) Generating(n int) *Definition {
+	out := *d
+	out.MaxNewTokens, out.NeverStops = n, true
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\nexactly %d tokens", d.hash, n))
+	out.hash = hex.EncodeToString(sum[:])
+	return &out
+}
 
 func hash(task, protocol string, s Settings) (string, error) {
 	text, err := yaml.Dump(s) // what is not set stays out: a setting of a later version changes no hash
