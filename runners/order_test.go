@@ -3,6 +3,7 @@ package runners
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,6 +33,7 @@ func TestSharedPrompts(t *testing.T) {
 		r := mustRun(t, small(t, o), Options{Dir: filepath.Join(t.TempDir(), "alone"), Shard: Shard{Index: i, Count: len(lines)}})
 		alone = append(alone, r.Rows...)
 	}
+	slices.SortStableFunc(alone, func(a, b rows.Row) int { return a.Index - b.Index })
 	sameRows(t, "together and alone", alone, together.Rows)
 	shared := 0
 	for _, row := range together.Rows {

@@ -42,10 +42,6 @@ type Unit struct {
 	Record        int // index into the task's Records
 }
 
-// Shard picks every Count-th unit, beginning with Index (0-based). The zero
-// value picks all.
-type Shard struct{ Index, Count int }
-
 // NewPlan opens the data of every task and lays out the units: models outside,
 // so that each is opened once, then tasks and records; a record's context
 // lengths follow each other, since most prompts fit several of them and are
@@ -66,20 +62,16 @@ func NewPlan(ctx context.Context, c *Config, shard Shard, progress hub.Progress)
 		}
 		p.Tasks = append(p.Tasks, task)
 	}
-	at := 0
 	for _, model := range c.Models {
 		for t, task := range p.Tasks {
 			for r := range task.Records {
 				for _, length := range c.ContextLengths {
-					if shard.Count == 0 || at%shard.Count == shard.Index {
-						p.Units = append(p.Units, Unit{Model: model, ContextLength: length, Task: t, Record: r})
-					}
-					at++
+					p.Units = append(p.Units, Unit{Model: model, ContextLength: length, Task: t, Record: r})
 				}
 			}
 		}
 	}
-	return p, nil
+	return p, p.take(shard)
 }
 
 // labels are the variants in canonical form, in the order of their rows.

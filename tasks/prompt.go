@@ -68,6 +68,13 @@ func (d *Definition) Prompt(m Model, rec datasets.Record, contextLength int) (Pr
 	return Prompt{Text: text, Tokens: m.Tokenizer.Encode(text, special), Truncated: cut}, nil
 }
 
+// Text is a record's prompt before truncation and chat template: what can be
+// known of it without a model.
+func (d *Definition) Text(rec datasets.Record) (string, error) {
+	text, prefix, err := d.texts(rec)
+	return text + prefix, err
+}
+
 // texts fills the templates of the prompt and of what the answer begins with.
 func (d *Definition) texts(rec datasets.Record) (text, prefix string, err error) {
 	if text, err = d.fill(d.prompt, rec); err != nil {

@@ -1,0 +1,186 @@
+package runners
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// Shard is the part Index (0-based) of Count parts of the work. The zero value
+// is all of it.
+//
+// Parts are balanced by estimated cost (see unitCosts), not by count. They are
+// stretches of the plan, so that a part opens few models, except that records
+// whose prompts begin alike, which share their prefill, stand together; only
+// where these alone are more than a fair part are they split. What is in a part
+// depends on the config and the data alone: every machine works it out for itself.
+type Shard struct{ Index, Count int }
+
+// take leaves the shard's units in the plan.
+func (p *Plan) take(shard Shard) error {
+	if shard.Count == 0 {
+		return nil
+	}
+	groups, costs, err := p.groups(shard.Count)
+	if err != nil {
+		return err
+	}
+	bounds := partition(costs, shard.Count)
+	var mine []int
+	for _, group := range groups[bounds[shard.Index]:bounds[shard.Index+1]] {
+		mine = append(mine, group...)
+	}
+	sort.Ints(mine)
+	units := make([]Unit, len(mine))
+	for i, at := range mine {
+		units[i] = p.Units[at]
+	}
+	p.Units = units
+	return nil
+}
+
+// groups are the units that stay together in one of n shards, as indices into
+// Units, in the order of their first units, with their costs.
+func (p *Plan) groups(n int) (groups [][]int, costs []float64, err error) {
+	clusters := make([][]int, len(p.Tasks)) // of a task, a record's cluster
+	unit := make([][]float64, len(p.Tasks))
+	for t, task := range p.Tasks {
+		texts := make([]string, len(task.Records))
+		for r, record := range task.Records {
+			if texts[r], err = task.Definition.Text(record); err != nil {
+				return nil, nil, fmt.Errorf("task %s, record %s: %w", task.Name, record.ID, err)
+			}
+		}
+		clusters[t] = alike(texts)
+		for _, text := range texts {
+			unit[t] = append(unit[t], float64(len(text))/bytesPerToken)
+		}
+	}
+	type place struct {
+		model         string
+		task, cluster int
+	}
+	at, total := map[place]int{}, 0.0
+	cost := func(i int) float64 {
+		u := p.Units[i]
+		return unitCost(unit[u.Task][u.Record], u.ContextLength, p.Tasks[u.Task].Definition.MaxNewTokens, len(p.Variants))
+	}
+	for i, u := range p.Units {
+		key := place{u.Model, u.Task, clusters[u.Task][u.Record]}
+		g, known := at[key]
+		if !known {
+			g = len(groups)
+			at[key] = g
+			groups, costs = append(groups, nil), append(costs, 0)
+		}
+		groups[g] = append(groups[g], i)
+		costs[g] += cost(i)
+		total += cost(i)
+	}
+	return split(groups, costs, total/float64(n), cost)
+}
+
+// split takes groups apart that cost more than a fair share.
+func split(groups [][]int, costs []float64, fair float64, cost func(int) float64) (out [][]int, outCosts []float64, err error) {
+	for g, group := range groups {
+		if costs[g] <= fair {
+			out, outCosts = append(out, group), append(outCosts, costs[g])
+			continue
+		}
+		for _, i := range group {
+			out, outCosts = append(out, []int{i}), append(outCosts, cost(i))
+		}
+	}
+	return out, outCosts, nil
+}
+
+// bytesPerToken is what a token of English text takes, about.
+const bytesPerToken = 4
+
+// unitCost estimates what a unit takes, in prompt tokens of a short prompt: its
+// prompt's tokens, dearer in long prompts, whose attention grows with the square
+// of the length, and half of the longest text of every variant; a generated token
+// takes about three times a prompt token where all variants decode together.
+func unitCost(tokens float64, contextLength, newTokens, variants int) float64 {
+	const quadratic = 16384 // prompt length at which attention takes as long as all else
+	tokens = min(tokens, float64(contextLength))
+	return tokens*(1+tokens/quadratic) + 3*float64(variants)*float64(newTokens)/2
+}
+
+// alike numbers texts by cluster: texts that begin alike, by a good part of the
+// shorter one, share a number.
+func alike(texts []string) []int {
+	order := make([]int, len(texts))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return strings.Compare(texts[a], texts[b]) })
+	out, cluster := make([]int, len(texts)), 0
+	for k, i := range order {
+		if k > 0 {
+			a, b := texts[order[k-1]], texts[i]
+			if !worthSharing(commonBytes(a, b)/bytesPerToken, len(a)/bytesPerToken, len(b)/bytesPerToken) {
+				cluster++
+			}
+		}
+		out[i] = cluster
+	}
+	return out
+}
+
+// commonBytes is how many bytes two texts begin with alike.
+func commonBytes(a, b string) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}
+
+// partition cuts a list of costs into n stretches, the dearest of which is as
+// cheap as it can be; no stretch is empty unless there are fewer costs than that.
+// Stretch i is [bounds[i], bounds[i+1]).
+func partition(costs []float64, n int) (bounds []int) {
+	low, high := 0.0, 0.0
+	for _, c := range costs {
+		low, high = max(low, c), high+c
+	}
+	for range 60 {
+		middle := (low + high) / 2
+		if len(fill(costs, middle)) <= n {
+			high = middle
+		} else {
+			low = middle
+		}
+	}
+	bounds = []int{0}
+	sum := 0.0
+	for i, c := range costs {
+		begun := i > bounds[len(bounds)-1]
+		stretches := n - len(bounds) // still to be begun
+		if begun && stretches > 0 && (sum+c > high || len(costs)-i <= stretches) {
+			bounds, sum = append(bounds, i), 0
+		}
+		sum += c
+	}
+	for len(bounds) <= n {
+		bounds = append(bounds, len(costs))
+	}
+	return bounds
+}
+
+// fill begins a stretch where the one before would cost more than most; it
+// returns where they begin.
+func fill(costs []float64, most float64) (begins []int) {
+	sum := 0.0
+	for i, c := range costs {
+		if i == 0 || sum+c > most {
+			begins, sum = append(begins, i), 0
+		}
+		sum += c
+	}
+	return begins
+}
