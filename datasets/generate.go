@@ -75,6 +75,7 @@ type option struct {
 	otherwise   float64 // its value where it is not given
 	least, most float64
 	whole       bool      // a whole number
+	prompt      bool      // counts the whole prompt's tokens
 	list        []float64 // takes several, "1000,2000"; these where it is not given
 	words       []string  // takes one of these words; the first where it is not given
 }

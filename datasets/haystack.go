@@ -14,7 +14,7 @@ import (
 
 // Options of the sets that hide something in a text of a number of tokens.
 var (
-	tokensOption   = option{name: "length", otherwise: 4096, least: 300, most: 2 << 20, whole: true}
+	tokensOption   = option{name: "length", otherwise: 4096, least: 300, most: 2 << 20, whole: true, prompt: true}
 	recordsOption  = option{name: "records", otherwise: generatedRecords, least: 1, most: 1e5, whole: true}
 	haystackOption = option{name: "haystack", words: []string{"own", "essays"}}
 

@@ -105,7 +105,11 @@ func Open(ctx context.Context, name string, o Options) ([]Record, error) {
 		return nil, fmt.Errorf("data set %s takes no options, but %q was given; generated sets do", info.Name, words[1])
 	}
 	records, err := info.read(words[1:], o)
-	return finish(info.Name, records, o, err)
+	out, err := finish(info.Name, records, o, err)
+	if err != nil {
+		return nil, err
+	}
+	return out, info.label(out, words[1:])
 }
 
 // read reads the raw records of a set.

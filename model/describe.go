@@ -78,3 +78,16 @@ func (d *Description) Memory(n int) int64 {
 	scratch := 4 * chunk * int64(c.Hidden+2*c.Heads*c.HeadDim)
 	return 4*d.packed + int64(n)*c.KVBytesPerToken() + scratch
 }
+
+// Parameters counts the numbers in all of the model's tensors that are used.
+func (m *Model) Parameters() int64 {
+	n := int64(0)
+	for _, tensor := range m.file.Names() {
+		if m.Config.multimodal && otherPart(tensor) != "" {
+			continue
+		}
+		t, _ := m.file.Tensor(tensor)
+		n += int64(t.Rows()) * int64(t.Cols())
+	}
+	return n
+}

@@ -48,15 +48,15 @@ func identify(ctx context.Context, found hub.Found) (*identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening model %s: %w", found.Path, err)
 	}
-	return newIdentity(&model.Model{Name: found.Name, Source: found.Source, Path: found.Path, Config: d.Config, Tokenizer: t}, f.Hash)
+	return newIdentity(&model.Model{Name: found.Name, Source: found.Source, Path: found.Path, Config: d.Config, Tokenizer: t}, d.Parameters, f.Hash)
 }
 
-// newIdentity is the identity of a model whose weights have this hash.
-func newIdentity(m *model.Model, weightsHash func() (string, error)) (*identity, error) {
+// newIdentity is the identity of a model of that size whose weights have this hash.
+func newIdentity(m *model.Model, parameters int64, weightsHash func() (string, error)) (*identity, error) {
 	c := m.Config
 	facts := ModelFacts{
 		Source: m.Source, Architecture: c.Architecture, Tokenizer: m.Tokenizer.Hash(),
-		Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim,
+		Parameters: parameters, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim,
 	}
 	var err error
 	if facts.Weights, err = weightsHash(); err != nil {
@@ -141,5 +141,6 @@ func (p pair) failed(blank rows.Row, err error) rows.Row {
 // taken is a row with these inputs, wherever it was measured, as the pair's row.
 func (p pair) taken(blank, row rows.Row) rows.Row {
 	row.Model, row.ContextLength, row.Index, row.Truncated = blank.Model, blank.ContextLength, blank.Index, blank.Truncated
+	row.Parameters, row.Labels = blank.Parameters, blank.Labels // rows of earlier versions lack them
 	return row
 }

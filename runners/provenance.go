@@ -54,6 +54,7 @@ type ModelFacts struct {
 	Weights      string `yaml:"weights_sha256"`
 	Config       string `yaml:"config_sha256,omitempty"` // of config.json; empty where the weights' file holds the config
 	Tokenizer    string `yaml:"tokenizer_sha256"`        // chat template and stop tokens included
+	Parameters   int64  `yaml:"parameters,omitempty"`    // numbers in all tensors that are used; 0 in runs of earlier versions
 	Layers       int    `yaml:"layers"`
 	Heads        int    `yaml:"query_heads"`
 	KVHeads      int    `yaml:"kv_heads"`

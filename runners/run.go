@@ -225,7 +225,7 @@ func (r *run) use(ctx context.Context, name string) error {
 	m.Name, m.Source = found.Name, found.Source
 	r.model, r.opened = m, name
 	if _, known := r.identities[name]; !known {
-		id, err := newIdentity(m, m.Hash)
+		id, err := newIdentity(m, m.Parameters(), m.Hash)
 		if err != nil {
 			return err
 		}
@@ -243,6 +243,7 @@ func (r *run) blank(j job) rows.Row {
 		Model: j.unit.Model, ContextLength: j.unit.ContextLength, Task: task.Name, Protocol: r.plan.Config.Protocol,
 		Record: record.ID, Index: record.Index,
 		PromptTokens: len(j.prompt.Tokens), PromptHash: j.prompt.Hash(), Truncated: j.prompt.Truncated,
+		Parameters: r.identities[j.unit.Model].facts.Parameters, Labels: record.Labels,
 	}
 }
 

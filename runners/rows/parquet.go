@@ -16,38 +16,47 @@ import (
 
 // parquetRow is a Row as a flat Parquet record, readable by pandas and DuckDB.
 type parquetRow struct {
-	Model          string    `parquet:"model,dict"`
-	ContextLength  int64     `parquet:"context_length"`
-	Task           string    `parquet:"task,dict"`
-	Protocol       string    `parquet:"protocol,dict"`
-	Record         string    `parquet:"record"`
-	Index          int64     `parquet:"index"`
-	Variant        string    `parquet:"variant,dict"`
-	Pruner         string    `parquet:"pruner,dict"`
-	PromptTokens   int64     `parquet:"prompt_tokens"`
-	PromptHash     string    `parquet:"prompt_hash"`
-	Truncated      bool      `parquet:"truncated"`
-	Inputs         string    `parquet:"inputs"`
-	Kept           []float64 `parquet:"kept,list"`
-	Budget         float64   `parquet:"budget"`
-	KVBytes        int64     `parquet:"kv_bytes"`
-	FullKVBytes    int64     `parquet:"full_kv_bytes"`
-	Tokens         []int32   `parquet:"tokens,list"`
-	Text           string    `parquet:"text,zstd"`
-	Stop           string    `parquet:"stop,dict"`
-	Score          float64   `parquet:"score"`
-	FidelityTokens *int64    `parquet:"fidelity_tokens,optional"`
-	KL             *float64  `parquet:"kl,optional"`
-	Agreement      *float64  `parquet:"agreement,optional"`
-	Divergence     *int64    `parquet:"divergence,optional"`
-	ReferenceCount *int64    `parquet:"reference_tokens,optional"`
-	Reference      *float64  `parquet:"reference,optional"`
-	Error          *string   `parquet:"error,optional"`
-	PrefillSeconds float64   `parquet:"prefill_seconds"`
-	SharedTokens   int64     `parquet:"shared_tokens"`
-	SelectSeconds  float64   `parquet:"select_seconds"`
-	DecodeSeconds  float64   `parquet:"decode_seconds"`
-	PeakBytes      int64     `parquet:"peak_bytes"`
+	Model          string         `parquet:"model,dict"`
+	ContextLength  int64          `parquet:"context_length"`
+	Task           string         `parquet:"task,dict"`
+	Protocol       string         `parquet:"protocol,dict"`
+	Record         string         `parquet:"record"`
+	Index          int64          `parquet:"index"`
+	Variant        string         `parquet:"variant,dict"`
+	Pruner         string         `parquet:"pruner,dict"`
+	PromptTokens   int64          `parquet:"prompt_tokens"`
+	PromptHash     string         `parquet:"prompt_hash"`
+	Truncated      bool           `parquet:"truncated"`
+	Inputs         string         `parquet:"inputs"`
+	Kept           []float64      `parquet:"kept,list"`
+	Budget         float64        `parquet:"budget"`
+	KVBytes        int64          `parquet:"kv_bytes"`
+	FullKVBytes    int64          `parquet:"full_kv_bytes"`
+	Tokens         []int32        `parquet:"tokens,list"`
+	Text           string         `parquet:"text,zstd"`
+	Stop           string         `parquet:"stop,dict"`
+	Score          float64        `parquet:"score"`
+	FidelityTokens *int64         `parquet:"fidelity_tokens,optional"`
+	KL             *float64       `parquet:"kl,optional"`
+	Agreement      *float64       `parquet:"agreement,optional"`
+	Divergence     *int64         `parquet:"divergence,optional"`
+	ReferenceCount *int64         `parquet:"reference_tokens,optional"`
+	Reference      *float64       `parquet:"reference,optional"`
+	Error          *string        `parquet:"error,optional"`
+	PrefillSeconds float64        `parquet:"prefill_seconds"`
+	SharedTokens   int64          `parquet:"shared_tokens"`
+	SelectSeconds  float64        `parquet:"select_seconds"`
+	DecodeSeconds  float64        `parquet:"decode_seconds"`
+	PeakBytes      int64          `parquet:"peak_bytes"`
+	Parameters     int64          `parquet:"parameters"`
+	Labels         []parquetLabel `parquet:"labels,list"`
+}
+
+// parquetLabel is one of a row's labels. A list of them has an order, which a
+// map has not.
+type parquetLabel struct {
+	Name  string  `parquet:"name,dict"`
+	Value float64 `parquet:"value"`
 }
 
 func toParquet(r Row) parquetRow {
@@ -55,6 +64,10 @@ func toParquet(r Row) parquetRow {
 		utf8(r.Model), int64(r.ContextLength), utf8(r.Task), utf8(r.Protocol), utf8(r.Record), int64(r.Index), utf8(r.Variant), utf8(r.Pruner),
 		int64(r.PromptTokens), utf8(r.PromptHash), r.Truncated, utf8(r.Inputs), r.Kept, r.Budget, r.KVBytes, r.FullKVBytes,
 		r.Tokens, utf8(r.Text), utf8(r.Stop), r.Score, nil, nil, nil, nil, nil, nil, nil, r.Timing.Prefill, int64(r.Timing.Shared), r.Timing.Select, r.Timing.Decode, r.Timing.Peak,
+		r.Parameters, nil,
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Labels)) {
+		p.Labels = append(p.Labels, parquetLabel{utf8(name), r.Labels[name]})
 	}
 	if f := r.Fidelity; f != nil {
 		tokens, divergence, count := int64(f.Tokens), int64(f.Divergence), int64(f.ReferenceTokens)
@@ -74,12 +87,18 @@ func utf8(s string) string { return string([]rune(s)) }
 
 func (p parquetRow) row() Row {
 	r := Row{
-		p.Model, int(p.ContextLength), p.Task, p.Protocol, p.Record, int(p.Index), p.Variant, p.Pruner,
+		p.Model, int(p.ContextLength), p.Task, p.Protocol, p.Record, int(p.Index), p.Variant, p.Pruner, p.Parameters, nil,
 		int(p.PromptTokens), p.PromptHash, p.Truncated, p.Inputs, p.Kept, p.Budget, p.KVBytes, p.FullKVBytes,
 		p.Tokens, p.Text, p.Stop, p.Score, nil, "", Timing{p.PrefillSeconds, int(p.SharedTokens), p.SelectSeconds, p.DecodeSeconds, p.PeakBytes},
 	}
 	if p.KL != nil && p.FidelityTokens != nil && p.Agreement != nil && p.Divergence != nil && p.ReferenceCount != nil && p.Reference != nil {
 		r.Fidelity = &Fidelity{int(*p.FidelityTokens), *p.KL, *p.Agreement, int(*p.Divergence), int(*p.ReferenceCount), *p.Reference}
+	}
+	for _, label := range p.Labels {
+		if r.Labels == nil {
+			r.Labels = map[string]float64{}
+		}
+		r.Labels[label.Name] = label.Value
 	}
 	if p.Error != nil {
 		r.Error = *p.Error

@@ -59,6 +59,8 @@ func TestParquetHoldsEveryField(t *testing.T) {
 			v.SetFloat(float64(n) + 0.25)
 		case reflect.Bool:
 			v.SetBool(true)
+		case reflect.Map:
+			v.Set(reflect.ValueOf(map[string]float64{"b": 0.25, "a": float64(n)}))
 		case reflect.Slice:
 			v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 			fill(v.Index(0))
@@ -117,7 +119,7 @@ func TestParquetBytesAndMetadata(t *testing.T) {
 	for _, field := range f.Schema().Fields() {
 		names = append(names, field.Name())
 	}
-	const want = "model context_length task protocol record index variant pruner prompt_tokens prompt_hash truncated inputs kept budget kv_bytes full_kv_bytes tokens text stop score fidelity_tokens kl agreement divergence reference_tokens reference error prefill_seconds shared_tokens select_seconds decode_seconds peak_bytes"
+	const want = "model context_length task protocol record index variant pruner prompt_tokens prompt_hash truncated inputs kept budget kv_bytes full_kv_bytes tokens text stop score fidelity_tokens kl agreement divergence reference_tokens reference error prefill_seconds shared_tokens select_seconds decode_seconds peak_bytes parameters labels"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("columns\n%s\nwant\n%s", got, want)
 	}

@@ -16,6 +16,12 @@ type Row struct {
 	Variant       string `json:"variant"`  // pruner and settings, canonical: "snapkv budget=0.5"
 	Pruner        string `json:"pruner"`   // the pruner's name: "snapkv"
 
+	// Parameters is the size of the model, 0 in rows of versions that did not tell.
+	Parameters int64 `json:"parameters,omitempty"`
+	// Labels say where a generated record stands in its set's grid: target_length
+	// (tokens of the whole prompt) and depth (of a needle, 0..1). nil: it has none.
+	Labels map[string]float64 `json:"labels,omitempty"`
+
 	PromptTokens int    `json:"prompt_tokens"`
 	PromptHash   string `json:"prompt_hash"` // first 16 hex digits of the SHA-256 of the prompt's token ids
 	Truncated    bool   `json:"truncated"`   // the prompt was longer than the context length

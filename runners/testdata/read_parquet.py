@@ -29,7 +29,7 @@ NESTED = {
     "decode_seconds": ("timing", "decode_seconds"),
     "peak_bytes": ("timing", "peak_bytes"),
 }
-ABSENT = {"inputs": "", "peak_bytes": 0}  # left out of rows.jsonl where they say nothing
+ABSENT = {"inputs": "", "peak_bytes": 0, "parameters": 0, "labels": {}}  # left out of rows.jsonl where they say nothing
 TEXT, WHOLE, NUMBER = "VARCHAR", "BIGINT", "DOUBLE"
 TYPES = {
     "model": TEXT, "context_length": WHOLE, "task": TEXT, "protocol": TEXT, "record": TEXT, "index": WHOLE,
@@ -38,7 +38,7 @@ TYPES = {
     "tokens": "INTEGER[]", "text": TEXT, "stop": TEXT, "score": NUMBER, "fidelity_tokens": WHOLE, "kl": NUMBER,
     "agreement": NUMBER, "divergence": WHOLE, "reference_tokens": WHOLE, "reference": NUMBER, "error": TEXT,
     "prefill_seconds": NUMBER, "shared_tokens": WHOLE, "select_seconds": NUMBER, "decode_seconds": NUMBER,
-    "peak_bytes": WHOLE,
+    "peak_bytes": WHOLE, "parameters": WHOLE, "labels": "STRUCT(\"name\" VARCHAR, \"value\" DOUBLE)[]",
 }
 
 
@@ -66,6 +66,8 @@ def same(reader, table, rows):
         assert len(values) == len(rows), f"{reader}: {len(values)} rows, want {len(rows)}"
         for i, (value, row) in enumerate(zip(values, rows)):
             value, want = plain(value), wanted(row, column)
+            if column == "labels":
+                value = {label["name"]: label["value"] for label in value}
             assert value == want, f"{reader}: row {i}, {column}: {value!r}, want {want!r}"
 
 
