@@ -22,22 +22,32 @@ func (p *Plan) take(shard Shard) error {
 	if shard.Count == 0 {
 		return nil
 	}
-	groups, costs, err := p.groups(shard.Count)
+	all, err := p.shards(shard.Count)
 	if err != nil {
 		return err
 	}
-	bounds := partition(costs, shard.Count)
-	var mine []int
-	for _, group := range groups[bounds[shard.Index]:bounds[shard.Index+1]] {
-		mine = append(mine, group...)
-	}
-	sort.Ints(mine)
-	units := make([]Unit, len(mine))
-	for i, at := range mine {
-		units[i] = p.Units[at]
-	}
-	p.Units = units
+	p.Units = all[shard.Index]
 	return nil
+}
+
+// shards are the units of all n shards of a whole plan.
+func (p *Plan) shards(n int) ([][]Unit, error) {
+	groups, costs, err := p.groups(n)
+	if err != nil {
+		return nil, err
+	}
+	bounds, out := partition(costs, n), make([][]Unit, n)
+	for i := range out {
+		var mine []int
+		for _, group := range groups[bounds[i]:bounds[i+1]] {
+			mine = append(mine, group...)
+		}
+		sort.Ints(mine)
+		for _, at := range mine {
+			out[i] = append(out[i], p.Units[at])
+		}
+	}
+	return out, nil
 }
 
 // groups are the units that stay together in one of n shards, as indices into

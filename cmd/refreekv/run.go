@@ -53,23 +53,13 @@ summary.md, .tex, .csv, .json and figures/.`,
 			if dir == "" {
 				dir = filepath.Join("results", config.Name)
 			}
-			if part.Count > 1 {
-				dir = filepath.Join(dir, fmt.Sprintf("shard-%d-of-%d", part.Index+1, part.Count))
-			}
-			return runExperiment(cmd, config, dir, part, bytes)
+			return runExperiment(cmd, config, runners.ShardDir(dir, part.Index+1, part.Count), part, bytes)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVarP(&out, "out", "o", "", "the run's folder (default results/<name of the config>)")
-	f.StringSliceVar(&o.Models, "model", nil, "run these models instead of the config's")
-	f.StringSliceVar(&o.Tasks, "tasks", nil, "run these tasks instead of the config's")
-	f.StringArrayVar(&o.Variants, "variants", nil, "run this variant instead of the config's, e.g. \"snapkv budget=0.5\"; repeat for more")
-	f.IntVar(&o.Limit, "limit", 0, "run only the first N records of each task")
-	f.StringVar(&o.Data, "data", "", "folder with data sets, looked in first (default: the config's, else $REFREEKV_DATA)")
-	f.StringArrayVar(&o.Set, "set", nil, "set a field of the config, e.g. --set protocol=paper or --set \"context_lengths=[2048, 4096]\"")
+	overrideFlags(f, &o)
 	f.StringVar(&shard, "shard", "", "run part i of n of the work, e.g. 2/8, into its own folder; merge with refreekv report")
-	f.BoolVar(&o.SkipBad, "skip-bad", false, "leave malformed records out and count them, instead of ending the run")
-	f.BoolVar(&o.Isolated, "isolated", false, "run every variant by itself over a cache of its own, several times, for honest latency and memory (the config's field isolated: how often)")
 	f.StringVar(&memory, "memory", "", "memory that weights and the record at hand may take, e.g. 8GB; a record that needs more fails alone (default 80 % of the machine's)")
 	return cmd
 }
@@ -95,13 +85,18 @@ func parseMemory(s string) (int64, error) {
 	return int64(x * unit), nil
 }
 
-// parseShard reads "i/n", i from 1.
+// parseShard reads "i/n", i from 1, or "i+1/n" with i from 0, as cluster schedulers
+// count that can put a number into a command but not add to it.
 func parseShard(s string) (runners.Shard, error) {
 	if s == "" {
 		return runners.Shard{}, nil
 	}
 	i, n, ok := strings.Cut(s, "/")
+	i, from0 := strings.CutSuffix(i, "+1")
 	index, err1 := strconv.Atoi(i)
+	if from0 {
+		index++
+	}
 	count, err2 := strconv.Atoi(n)
 	if !ok || err1 != nil || err2 != nil || index < 1 || index > count {
 		return runners.Shard{}, fmt.Errorf("--shard %q: want i/n with i from 1 to n, e.g. 2/8", s)

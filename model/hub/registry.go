@@ -1,5 +1,7 @@
 package hub
 
+import "slices"
+
 // A Model is a row of the registry: a short name for a model on the Hugging
 // Face hub.
 type Model struct {
@@ -36,4 +38,9 @@ func Models() []Model {
 		{Name: "qwen2.5-32b-instruct", Repo: "Qwen/Qwen2.5-32B-Instruct", About: "the paper's"},
 		{Name: "qwen2.5-72b-instruct", Repo: "Qwen/Qwen2.5-72B-Instruct", About: "the paper's"},
 	}
+}
+
+// IsName reports whether a name is one of the registry's.
+func IsName(name string) bool {
+	return slices.ContainsFunc(Models(), func(m Model) bool { return m.Name == name })
 }
