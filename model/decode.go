@@ -2,9 +2,7 @@ package model
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"time"
 
 	"refreekv/model/tensor"
 )
@@ -30,7 +28,7 @@ const (
 type Generation struct {
 	Tokens  []int32 // generated ids, the stop token left out
 	Stop    string  // StopEOS or StopLength
-	Seconds float64 // from the start of decoding until this variant ended
+	Seconds float64 // that the steps took in which this variant took part, whatever else they decoded
 	// Fidelity is the likeness to the full cache, where it was asked for.
 	Fidelity *Fidelity
 }
@@ -62,55 +60,29 @@ func (m *Model) Decode(ctx context.Context, p *Prefix, keeps []Keep, opt DecodeO
 // position n+t whatever was pruned (spec 2.2), and attends to the kept entries
 // of the prefix and to all tokens generated before it that were not evicted.
 // Variants that keep the same entries throughout are decoded once. What a
-// variant generates does not depend on the others.
+// variant generates does not depend on the others. See [Batch] for several
+// prefixes.
 func (m *Model) DecodeVariants(ctx context.Context, p *Prefix, variants []Variant, opt DecodeOptions) ([]Generation, error) {
-	for i, v := range variants {
-		if err := v.Keep.Check(p.shape, p.Len()); err != nil {
-			return nil, fmt.Errorf("variant %d: %w", i, err)
-		}
-	}
-	if f := opt.Fidelity; f != nil && p.Len()+len(f.Reference) > m.Config.MaxPositions {
-		return nil, fmt.Errorf("prompt of %d tokens and a reference answer of %d exceed the model's %d positions", p.Len(), len(f.Reference), m.Config.MaxPositions)
-	}
-	if p.Len()+opt.MaxNewTokens > m.Config.MaxPositions {
-		return nil, fmt.Errorf("prompt of %d tokens and %d new ones exceed the model's %d positions", p.Len(), opt.MaxNewTokens, m.Config.MaxPositions)
-	}
-	begin := time.Now()
-	d := newDecoder(m, p, variants, opt)
-	first := argmaxWithout(p.logits, opt.NotFirst)
-	for _, s := range d.streams {
-		d.accept(s, first, begin)
+	b := m.NewBatch()
+	c, err := b.Add(p, variants, opt)
+	if err != nil {
+		return nil, err
 	}
 	for {
-		active := d.active()
-		if len(active) == 0 {
-			break
+		done, err := b.Step(ctx)
+		if err != nil {
+			return nil, err
 		}
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("decoding: %w", err)
-		}
-		if err := d.step(active); err != nil {
-			return nil, fmt.Errorf("decoding: %w", err)
-		}
-		d.compare(active)
-		for i, s := range active {
-			d.accept(s, argmaxWithout(d.row(i), nil), begin)
+		if len(done) > 0 {
+			return c.Generations(), nil
 		}
 	}
-	if err := d.fidelity(ctx); err != nil {
-		return nil, fmt.Errorf("measuring fidelity: %w", err)
-	}
-	out := make([]Generation, len(variants))
-	for i := range out {
-		s := d.streams[d.of[i]]
-		out[i] = s.generation
-		out[i].Tokens = slices.Clone(out[i].Tokens)
-	}
-	return out, nil
 }
 
 // A stream is one distinct variant while it decodes.
 type stream struct {
+	p          *Prefix
+	in         *Continuation
 	kept       [][]headMask // [layers][heads]; heads that read the same list share a mask
 	panels     [][][]uint64 // [layers][kvHeads] bit per panel of prefix keys that some head of the group reads
 	tail       *kvCache     // generated tokens' keys and values
@@ -128,57 +100,37 @@ type stream struct {
 // generated positions included. nil: all.
 type headMask []uint16
 
-// A decoder steps the distinct variants of one prefix.
+// A decoder feeds tokens to streams, whichever prefix they continue. It grows
+// with what it is asked to feed.
 type decoder struct {
-	m       *Model
-	p       *Prefix
-	opt     DecodeOptions
-	streams []*stream
-	of      []int // variant → stream
-
-	most                                  int       // tokens that are fed at once
+	m                                     *Model
+	most                                  int       // tokens that can be fed at once
 	x, norm, qkv, attn, wide, ffn, logits []float32 // [most][…]
 	stride                                int       // floats from one score row to the next
 	workers                               []attentionScratch
 	wanted                                [][]uint64 // [workers] panels that a task's queries read
-
-	full   *stream        // the full cache's, where fidelity is asked for
-	target []distribution // its predictions, by the index of the token predicted
 }
 
-func newDecoder(m *Model, p *Prefix, variants []Variant, opt DecodeOptions) *decoder {
-	d := &decoder{m: m, p: p, opt: opt}
-	room := opt.MaxNewTokens
-	if opt.Fidelity != nil {
-		variants = append(slices.Clip(variants), Variant{Keep: All(p.shape.Layers, p.Len())})
-		room = max(room, len(opt.Fidelity.Reference))
-		d.target = make([]distribution, 1)
+// makeRoom makes room for feeding n tokens at once to streams of so many
+// positions, those of their new tokens included.
+func (d *decoder) makeRoom(n, positions int) {
+	c := d.m.Config
+	if n > d.most {
+		d.most = n
+		d.x = make([]float32, n*c.Hidden)
+		d.norm = make([]float32, n*c.Hidden)
+		d.qkv = make([]float32, n*d.m.layers[0].qkv.N)
+		d.attn = make([]float32, n*c.Heads*c.HeadDim)
+		d.wide = make([]float32, n*d.m.layers[0].gateUp.N)
+		d.ffn = make([]float32, n*d.m.layers[0].gateUp.N/2)
+		d.logits = make([]float32, n*c.Vocab)
 	}
-	d.of = make([]int, len(variants))
-	d.distinct(variants, room)
-	d.most = len(d.streams)
-	if opt.Fidelity != nil {
-		d.full = d.streams[d.of[len(variants)-1]]
-		d.most = max(d.most, forcedTokens)
+	stride := (positions+tensor.Panel-1)/tensor.Panel*tensor.Panel + 16
+	if stride <= d.stride && len(d.workers) == tensor.Threads() {
+		return
 	}
-	d.allocate(room)
-	return d
-}
-
-// allocate makes room for feeding d.most tokens at once to streams of room new
-// tokens each; the attention of streams that share nothing needs none.
-func (d *decoder) allocate(room int) {
-	m, p := d.m, d.p
-	c, n := m.Config, d.most
-	d.x = make([]float32, n*c.Hidden)
-	d.norm = make([]float32, n*c.Hidden)
-	d.qkv = make([]float32, n*m.layers[0].qkv.N)
-	d.attn = make([]float32, n*c.Heads*c.HeadDim)
-	d.wide = make([]float32, n*m.layers[0].gateUp.N)
-	d.ffn = make([]float32, n*m.layers[0].gateUp.N/2)
-	d.logits = make([]float32, n*c.Vocab)
-	d.stride = (p.Len()+room+tensor.Panel-1)/tensor.Panel*tensor.Panel + 16
-	rows := max(d.perTask(), 1) * c.Group()
+	d.stride = max(d.stride, stride)
+	rows := d.perTask() * c.Group()
 	d.workers = make([]attentionScratch, tensor.Threads())
 	d.wanted = make([][]uint64, len(d.workers))
 	for i := range d.workers {
@@ -188,7 +140,7 @@ func (d *decoder) allocate(room int) {
 			scores: make([]float32, rows*d.stride),
 			sums:   make([]float32, rows),
 		}
-		d.wanted[i] = make([]uint64, panelWords(p.Len()))
+		d.wanted[i] = make([]uint64, panelWords(d.stride))
 	}
 }
 
@@ -201,47 +153,25 @@ func (d *decoder) row(i int) []float32 {
 // tile of the kernels.
 func (d *decoder) perTask() int { return max(1, tensor.TileRows()/d.m.Config.Group()) }
 
-func (d *decoder) active() []*stream {
-	var out []*stream
-	for _, s := range d.streams {
-		if !s.done {
-			out = append(out, s)
-		}
-	}
-	// Streams that keep about as much stand together: a task reads the panels
-	// that any of its streams wants.
-	slices.SortStableFunc(out, func(a, b *stream) int {
-		switch {
-		case a.density < b.density:
-			return -1
-		case a.density > b.density:
-			return 1
-		}
-		return 0
-	})
-	return out
-}
-
 // accept takes a stream's next token, or ends it.
-func (d *decoder) accept(s *stream, token int32, begin time.Time) {
-	g := &s.generation
+func (s *stream) accept(token int32) {
+	g, opt := &s.generation, s.in.opt
 	switch {
-	case d.opt.MaxNewTokens <= 0:
+	case opt.MaxNewTokens <= 0:
 		g.Stop = StopLength
-	case slices.Contains(d.opt.Stop, token):
+	case slices.Contains(opt.Stop, token):
 		g.Stop = StopEOS
 	default:
 		g.Tokens = append(g.Tokens, token)
-		if len(g.Tokens) == d.opt.MaxNewTokens {
+		if len(g.Tokens) == opt.MaxNewTokens {
 			g.Stop = StopLength
 		}
 	}
 	if g.Stop != "" {
 		s.done = true
-		if d.full == nil {
+		if s.in.full == nil {
 			s.tail = nil
 		}
-		g.Seconds = time.Since(begin).Seconds()
 	}
 }
 

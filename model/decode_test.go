@@ -140,9 +140,8 @@ func TestKeepForms(t *testing.T) {
 	for _, form := range forms {
 		variants = append(variants, Variant{Keep: form})
 	}
-	d := newDecoder(m, p, variants, DecodeOptions{MaxNewTokens: 4})
-	if len(d.streams) != 1 {
-		t.Errorf("%d streams for one choice in three forms, want 1", len(d.streams))
+	if c := newContinuation(p, variants, DecodeOptions{MaxNewTokens: 4}); len(c.streams) != 1 {
+		t.Errorf("%d streams for one choice in three forms, want 1", len(c.streams))
 	}
 	out := decode(t, m, p, forms, 16)
 	for i := range out {

@@ -284,7 +284,7 @@ func (d *decoder) evict(active []*stream) error {
 	errs := make([]error, len(active))
 	tensor.Parallel(len(active), func(i, _ int) {
 		s := active[i]
-		step := Step{n: d.p.Len() + s.tailLen}
+		step := Step{n: s.p.Len() + s.tailLen}
 		switch {
 		case s.own != nil && s.own.evict != nil:
 			step.cache = s.own

@@ -30,7 +30,13 @@ func (d *decoder) step(active []*stream) error {
 // feed runs tokens through all layers and leaves the logits after each in
 // d.logits: [queries][vocab]. Several tokens of one stream stand in their order.
 func (d *decoder) feed(queries []query) error {
-	c, rows := d.m.Config, len(queries)
+	c, rows, longest := d.m.Config, len(queries), 0
+	for _, q := range queries {
+		if q.s.own == nil {
+			longest = max(longest, q.s.p.Len()+q.s.in.room)
+		}
+	}
+	d.makeRoom(rows, longest)
 	for i, q := range queries {
 		if err := d.m.embedToken(d.x[i*c.Hidden:(i+1)*c.Hidden], q.token); err != nil {
 			return err
@@ -41,6 +47,7 @@ func (d *decoder) feed(queries []query) error {
 			q.s.cache.turn()
 		}
 	}
+	groups := d.groups(queries)
 	turns := make([][]turn, len(d.m.ropes))
 	for i := range turns {
 		turns[i] = d.turns(&d.m.ropes[i], queries)
@@ -58,7 +65,7 @@ func (d *decoder) feed(queries []query) error {
 			d.m.biasAndNorm(l, d.qkv[i*width:(i+1)*width])
 			keys, values := d.m.rotate(d.qkv[i*width:(i+1)*width], at.cos, at.sin)
 			if q.s.own != nil {
-				q.s.own.store(l, d.p.Len()+q.entry, keys, values)
+				q.s.own.store(l, q.s.p.Len()+q.entry, keys, values)
 			} else {
 				q.s.tail.store(l, q.entry, keys, values)
 			}
@@ -66,7 +73,7 @@ func (d *decoder) feed(queries []query) error {
 		if queries[0].s.own != nil {
 			queries[0].s.own.attend(d, l)
 		} else {
-			d.attend(l, queries)
+			d.attend(l, queries, groups)
 		}
 		mulPanels(layer.out, d.norm, d.attn, rows)
 		d.m.addToResidual(d.x[:rows*c.Hidden], d.norm, layer.outBias, layer.attnPost)
@@ -93,10 +100,11 @@ type turn struct{ cos, sin []float32 }
 func (d *decoder) turns(table *ropeTable, queries []query) []turn {
 	known, out := map[int]turn{}, make([]turn, len(queries))
 	for i, q := range queries {
-		t, ok := known[q.entry]
+		pos := q.s.p.Len() + q.entry
+		t, ok := known[pos]
 		if !ok {
-			t.cos, t.sin = table.next(d.p.Len() + q.entry + 1)
-			known[q.entry] = t
+			t.cos, t.sin = table.next(pos + 1)
+			known[pos] = t
 		}
 		out[i] = t
 	}
@@ -112,19 +120,31 @@ func (d *decoder) normRows(rows int, weight []float32) {
 
 // attend computes every query's attention over its stream's kept entries and
 // tail, up to itself, into d.attn: [queries][heads·headDim].
-func (d *decoder) attend(l int, queries []query) {
-	per, kvHeads := d.perTask(), d.p.shape.KVHeads
-	groups := (len(queries) + per - 1) / per
-	tensor.Parallel(groups*kvHeads, func(task, worker int) {
-		// Denser streams stand last and take longest: they start first.
-		group, kv := groups-1-task/kvHeads, task%kvHeads
-		from := group * per
-		d.attendTask(l, kv, from, queries[from:min(from+per, len(queries))], worker)
+func (d *decoder) attend(l int, queries []query, groups []int) {
+	kvHeads, last := d.m.Config.KVHeads, len(groups)-2
+	tensor.Parallel((last+1)*kvHeads, func(task, worker int) {
+		// Of a prefix, denser streams stand last and take longest: they start first.
+		group, kv := last-task/kvHeads, task%kvHeads
+		from, to := groups[group], groups[group+1]
+		d.attendTask(l, kv, from, queries[from:to], worker)
 	})
 }
 
+// groups are the queries that share a task: neighbours that continue one prefix.
+// Group i is [groups[i], groups[i+1]).
+func (d *decoder) groups(queries []query) []int {
+	per, begins := d.perTask(), []int{0}
+	for i := 1; i < len(queries); i++ {
+		if begin := begins[len(begins)-1]; i-begin == per || queries[i].s.p != queries[begin].s.p {
+			begins = append(begins, i)
+		}
+	}
+	return append(begins, len(queries))
+}
+
 func (d *decoder) attendTask(l, kv, at int, queries []query, worker int) {
-	shape, s, n := d.p.shape, &d.workers[worker], d.p.Len()
+	p, s := queries[0].s.p, &d.workers[worker]
+	shape, n := p.shape, p.Len()
 	g, dim, width := shape.Group(), shape.HeadDim, d.m.layers[l].qkv.N
 	wanted := d.wanted[worker]
 	clear(wanted)
@@ -141,7 +161,7 @@ func (d *decoder) attendTask(l, kv, at int, queries []query, worker int) {
 	window := d.m.layers[l].Window
 	_, base := visible(window, n+earliest)
 	rows := len(queries) * g
-	keys, values := d.p.cache.keys[l][kv], d.p.cache.values[l][kv]
+	keys, values := p.cache.keys[l][kv], p.cache.values[l][kv]
 	eachRun(wanted, keys.Panels(), func(from, to int) {
 		if from = max(from, base/tensor.Panel); from >= to {
 			return

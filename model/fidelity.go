@@ -97,28 +97,31 @@ func (l *likeness) add(target distribution, logits []float32) {
 	}
 }
 
-// compare compares what the active streams just predicted with the full cache's
-// prediction, as far as their texts are the same: they were fed the very tokens
+// compare compares what the active streams just predicted with the full caches'
+// predictions, as far as their texts are the same: they were fed the very tokens
 // that teacher forcing would feed.
 func (d *decoder) compare(active []*stream) {
-	if d.full == nil || d.full.done || len(d.target) > d.opt.Fidelity.MaxTokens {
-		return
+	for _, s := range active {
+		s.in.comparing = false
 	}
-	var target distribution
-	for i, s := range active {
-		if s == d.full {
-			target = newDistribution(d.row(i))
+	for _, s := range active {
+		if c := s.in; s == c.full {
+			c.comparing = len(c.target) <= c.opt.Fidelity.MaxTokens
 		}
 	}
-	at := len(d.target)
-	d.target = append(d.target, target)
+	tensor.Parallel(len(active), func(i, _ int) {
+		if c := active[i].in; c.comparing && active[i] == c.full {
+			c.target = append(c.target, newDistribution(d.row(i)))
+		}
+	})
 	tensor.Parallel(len(active), func(i, _ int) {
 		s := active[i]
-		if s == d.full || s.likeness.parted {
+		if !s.in.comparing || s == s.in.full || s.likeness.parted {
 			return
 		}
-		s.likeness.add(target, d.row(i))
-		if argmaxWithout(d.row(i), nil) != target.best {
+		at := len(s.in.target) - 1
+		s.likeness.add(s.in.target[at], d.row(i))
+		if argmaxWithout(d.row(i), nil) != s.in.target[at].best {
 			s.likeness.parted, s.likeness.at = true, at
 		}
 	})
@@ -126,56 +129,59 @@ func (d *decoder) compare(active []*stream) {
 
 // fidelity completes the comparison: streams whose text left the full cache's
 // are fed its continuation, and all are fed the reference answer.
-func (d *decoder) fidelity(ctx context.Context) error {
-	if d.full == nil {
-		return nil
-	}
-	last := len(d.target) - 1 // index of the last prediction that is compared
-	continuation := d.full.generation.Tokens
-	var behind []text
-	for _, s := range d.streams {
-		if s.likeness.parted && s.likeness.at < last {
-			behind = append(behind, text{s, continuation[:last], s.likeness.at})
+func (d *decoder) fidelity(ctx context.Context, done []*Continuation) error {
+	var behind, answers []text
+	for _, c := range done {
+		if c.full == nil {
+			continue
+		}
+		last := len(c.target) - 1 // index of the last prediction that is compared
+		reference := c.opt.Fidelity.Reference
+		for _, s := range c.streams {
+			if s.likeness.parted && s.likeness.at < last {
+				behind = append(behind, text{s, c.full.generation.Tokens[:last], s.likeness.at})
+			}
+			if len(reference) > 1 {
+				answers = append(answers, text{s, reference[:len(reference)-1], 0})
+			}
 		}
 	}
 	err := d.force(ctx, behind, func(s *stream, at int, logits []float32) {
-		s.likeness.add(d.target[at], logits)
+		s.likeness.add(s.in.target[at], logits)
 	})
 	if err != nil {
 		return err
-	}
-	reference := d.opt.Fidelity.Reference
-	var answers []text
-	for _, s := range d.streams {
-		if len(reference) > 1 {
-			answers = append(answers, text{s, reference[:len(reference)-1], 0})
-		}
 	}
 	err = d.force(ctx, answers, func(s *stream, at int, logits []float32) {
 		_, _, logTotal := exponentials(logits)
-		s.likeness.logLikelihood += float64(logits[reference[at]]) - logTotal
+		s.likeness.logLikelihood += float64(logits[s.in.opt.Fidelity.Reference[at]]) - logTotal
 	})
 	if err != nil {
 		return err
 	}
-	for _, s := range d.streams {
-		s.generation.Fidelity = d.summary(s)
+	for _, c := range done {
+		if c.full == nil {
+			continue
+		}
+		for _, s := range c.streams {
+			s.generation.Fidelity = s.summary()
+		}
 	}
 	return nil
 }
 
-func (d *decoder) summary(s *stream) *Fidelity {
-	l, reference := s.likeness, d.opt.Fidelity.Reference
-	f := &Fidelity{Tokens: len(d.target) - 1, Agreement: 1, Divergence: -1, ReferenceTokens: len(reference)}
-	if f.Tokens > 0 && s != d.full {
+func (s *stream) summary() *Fidelity {
+	l, c, reference := s.likeness, s.in, s.in.opt.Fidelity.Reference
+	f := &Fidelity{Tokens: len(c.target) - 1, Agreement: 1, Divergence: -1, ReferenceTokens: len(reference)}
+	if f.Tokens > 0 && s != c.full {
 		f.KL, f.Agreement = l.kl/float64(l.tokens), float64(l.agreed)/float64(l.tokens)
 	}
 	if l.parted {
 		f.Divergence = l.at
 	}
 	if len(reference) > 0 {
-		_, _, logTotal := exponentials(d.p.logits)
-		f.Reference = (float64(d.p.logits[reference[0]]) - logTotal + l.logLikelihood) / float64(len(reference))
+		_, _, logTotal := exponentials(c.p.logits)
+		f.Reference = (float64(c.p.logits[reference[0]]) - logTotal + l.logLikelihood) / float64(len(reference))
 	}
 	return f
 }
@@ -207,7 +213,7 @@ func (d *decoder) force(ctx context.Context, texts []text, each func(s *stream, 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		batch := queries[:min(len(queries), d.most)]
+		batch := queries[:min(len(queries), forcedTokens)]
 		queries = queries[len(batch):]
 		if err := d.feed(batch); err != nil {
 			return err
@@ -237,28 +243,33 @@ func (d *decoder) forceEvicting(ctx context.Context, texts []text, each func(s *
 	if len(texts) == 0 {
 		return nil
 	}
-	room := d.stride - 16 - d.p.Len()
-	fresh := make([]*stream, len(texts))
+	fresh, longest := make([]*stream, len(texts)), 0
 	for i, t := range texts {
-		fresh[i] = newStream(t.s.variant, d.p, room)
+		fresh[i] = t.s.in.newStream(t.s.variant)
+		longest = max(longest, len(t.tokens))
 	}
-	for entry := 0; entry < len(texts[0].tokens); entry++ {
+	for entry := range longest {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		queries := make([]query, len(texts))
+		var queries []query
+		var fed []*stream
+		var of []text
 		for i, t := range texts {
-			queries[i] = query{fresh[i], entry, t.tokens[entry]}
+			if entry < len(t.tokens) {
+				queries = append(queries, query{fresh[i], entry, t.tokens[entry]})
+				fed, of = append(fed, fresh[i]), append(of, t)
+			}
 		}
 		if err := d.feed(queries); err != nil {
 			return err
 		}
-		for i, t := range texts {
+		for i, t := range of {
 			if entry >= t.from {
 				each(t.s, entry+1, d.row(i))
 			}
 		}
-		if err := d.evict(fresh); err != nil {
+		if err := d.evict(fed); err != nil {
 			return err
 		}
 	}

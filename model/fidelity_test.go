@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -15,11 +14,11 @@ import (
 // at every index, the first from the prefix.
 func forcedLogits(t *testing.T, m *Model, p *Prefix, v Variant, tokens []int32) [][]float32 {
 	t.Helper()
-	d := newDecoder(m, p, []Variant{v}, DecodeOptions{MaxNewTokens: len(tokens) + 1})
+	d, c := &decoder{m: m}, newContinuation(p, []Variant{v}, DecodeOptions{MaxNewTokens: len(tokens) + 1})
 	out := [][]float32{p.Logits()}
 	for _, token := range tokens {
-		d.accept(d.streams[0], token, time.Now())
-		if err := d.step(d.streams); err != nil {
+		c.streams[0].accept(token)
+		if err := d.step(c.streams); err != nil {
 			t.Fatal(err)
 		}
 		out = append(out, slices.Clone(d.row(0)))

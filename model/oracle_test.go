@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -160,11 +159,11 @@ func TestTinyPrunedOracle(t *testing.T) {
 // stepLogits returns the logits that chose each token, when these tokens follow
 // the pruned prefix.
 func stepLogits(m *Model, p *Prefix, keep Keep, tokens []int32) [][]float32 {
-	d := newDecoder(m, p, []Variant{{Keep: keep}}, DecodeOptions{MaxNewTokens: len(tokens)})
+	d, c := &decoder{m: m}, newContinuation(p, []Variant{{Keep: keep}}, DecodeOptions{MaxNewTokens: len(tokens)})
 	out := [][]float32{p.Logits()}
 	for _, token := range tokens[:len(tokens)-1] {
-		d.accept(d.streams[0], token, time.Now())
-		d.step(d.streams)
+		c.streams[0].accept(token)
+		d.step(c.streams)
 		out = append(out, slices.Clone(d.logits[:m.Config.Vocab]))
 	}
 	return out

@@ -47,10 +47,9 @@ func (m *Model) DecodeAlone(ctx context.Context, a *Alone, opt DecodeOptions) (G
 	}
 	begin := time.Now()
 	opt.Fidelity = nil
-	d := &decoder{m: m, p: a.p, opt: opt, most: 1}
-	d.allocate(0)
-	s := &stream{own: a.cache}
-	d.accept(s, argmaxWithout(a.p.logits, opt.NotFirst), begin)
+	d := &decoder{m: m}
+	s := &stream{p: a.p, in: &Continuation{p: a.p, opt: opt}, own: a.cache}
+	s.accept(argmaxWithout(a.p.logits, opt.NotFirst))
 	for !s.done {
 		if err := ctx.Err(); err != nil {
 			return Generation{}, fmt.Errorf("decoding: %w", err)
@@ -58,8 +57,9 @@ func (m *Model) DecodeAlone(ctx context.Context, a *Alone, opt DecodeOptions) (G
 		if err := d.step([]*stream{s}); err != nil {
 			return Generation{}, fmt.Errorf("decoding: %w", err)
 		}
-		d.accept(s, argmaxWithout(d.row(0), nil), begin)
+		s.accept(argmaxWithout(d.row(0), nil))
 	}
+	s.generation.Seconds = time.Since(begin).Seconds()
 	return s.generation, nil
 }
 

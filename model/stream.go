@@ -8,25 +8,25 @@ import (
 	"refreekv/model/tensor"
 )
 
-// distinct makes one stream, with room for new tokens, for each different choice
-// among variants. Variants that evict are never shared.
-func (d *decoder) distinct(variants []Variant, room int) {
+// distinct makes one stream for each different choice among variants. Variants
+// that evict are never shared.
+func (c *Continuation) distinct(variants []Variant) {
 	type choice struct {
 		keep   [sha256.Size]byte
 		rebase bool
 	}
-	seen := map[choice]int{}
-	for i, v := range variants {
-		key := choice{fingerprint(v.Keep, d.p.shape), v.Rebase}
-		at, ok := seen[key]
-		if !ok || v.Evict != nil {
-			at = len(d.streams)
-			d.streams = append(d.streams, newStream(v, d.p, room))
+	seen := map[choice]*stream{}
+	for _, v := range variants {
+		key := choice{fingerprint(v.Keep, c.p.shape), v.Rebase}
+		s := seen[key]
+		if s == nil || v.Evict != nil {
+			s = c.newStream(v)
+			c.streams = append(c.streams, s)
 			if v.Evict == nil {
-				seen[key] = at
+				seen[key] = s
 			}
 		}
-		d.of[i] = at
+		c.of = append(c.of, s)
 	}
 }
 
@@ -48,9 +48,11 @@ func fingerprint(keep Keep, s Shape) [sha256.Size]byte {
 	return [sha256.Size]byte(hash.Sum(nil))
 }
 
-func newStream(v Variant, p *Prefix, room int) *stream {
-	keep := v.Keep
+// newStream is a variant before its first token is fed.
+func (c *Continuation) newStream(v Variant) *stream {
+	keep, p, room := v.Keep, c.p, c.room
 	s := &stream{
+		p: p, in: c,
 		variant: v,
 		kept:    make([][]headMask, len(keep)),
 		panels:  make([][][]uint64, len(keep)),
