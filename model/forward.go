@@ -121,7 +121,6 @@ type pass struct {
 	start, n  int       // first position and length of the chunk at hand
 	x         []float32 // [most][hidden] residual stream
 	q, attn   []float32 // [most][heads·headDim] queries and attention outputs
-	rowBlock  int       // rows one task carries through a layer's products
 	attention attention
 	workers   []rowScratch
 	// The chunk's queries before rotary embedding, [most][heads·headDim], and
@@ -131,14 +130,31 @@ type pass struct {
 
 // rowScratch is one worker's space for a block of rows.
 type rowScratch struct {
-	norm []float32 // [rowBlock][hidden]
-	wide []float32 // [rowBlock][max(qkv, 2·ffn)]
-	ffn  []float32 // [rowBlock][ffn, padded]
+	norm []float32 // [rows][hidden]
+	wide []float32 // [rows][qkv], or a pair of panels of gate and up: [rows][2·Panel]
+	ffn  []float32 // [rows][ffn, padded]
 }
 
 // mostRows bounds the block of rows that a task carries: enough to use each
 // weight panel many times, few enough that the block stays in the core's cache.
-const mostRows = 84
+const mostRows = 264
+
+// rowBlocks is how many blocks n rows are carried in: as many for every thread,
+// where there are enough.
+func rowBlocks(n int) int {
+	blocks, tiles := (n+mostRows-1)/mostRows, (n+tensor.TileRows()-1)/tensor.TileRows()
+	if threads := tensor.Threads(); blocks%threads != 0 {
+		blocks += threads - blocks%threads
+	}
+	return min(blocks, tiles)
+}
+
+// rowBlock returns the bounds of one block: whole tiles of the kernels.
+func rowBlock(n, blocks, block int) (from, to int) {
+	tile := tensor.TileRows()
+	tiles := (n + tile - 1) / tile
+	return block * tiles / blocks * tile, min((block+1)*tiles/blocks*tile, n)
+}
 
 func newPass(m *Model, p *Prefix, most int) *pass {
 	c := m.Config
@@ -157,13 +173,12 @@ func newPass(m *Model, p *Prefix, most int) *pass {
 	if p.needs.HiddenMoments {
 		run.hidden = make([]float32, most*c.Hidden)
 	}
-	tasks := max(tensor.Threads(), (most+mostRows-1)/mostRows)
-	run.rowBlock = (most + tasks - 1) / tasks
+	rows := min(most, mostRows+tensor.TileRows())
 	for i := range run.workers {
 		run.workers[i] = rowScratch{
-			norm: make([]float32, run.rowBlock*c.Hidden),
-			wide: make([]float32, run.rowBlock*max(m.layers[0].qkv.N, m.layers[0].gateUp.N)),
-			ffn:  make([]float32, run.rowBlock*m.layers[0].gateUp.N/2),
+			norm: make([]float32, rows*c.Hidden),
+			wide: make([]float32, rows*max(m.layers[0].qkv.N, 2*tensor.Panel)),
+			ffn:  make([]float32, rows*m.layers[0].gateUp.N/2),
 		}
 	}
 	return run
@@ -180,9 +195,9 @@ func (r *pass) chunk(ctx context.Context, tokens []int32, start int) error {
 			return err
 		}
 	}
-	blocks := (r.n + r.rowBlock - 1) / r.rowBlock
+	blocks := rowBlocks(r.n)
 	tensor.Parallel(blocks, func(block, worker int) {
-		from, to := r.rows(block)
+		from, to := rowBlock(r.n, blocks, block)
 		r.attentionInput(0, from, to, &r.workers[worker])
 	})
 	for l := range r.m.layers {
@@ -190,21 +205,50 @@ func (r *pass) chunk(ctx context.Context, tokens []int32, start int) error {
 			return err
 		}
 		r.recordMoments(l)
+		if l+1 == len(r.m.layers) {
+			break
+		}
 		r.attention.run(r.p, l, r.m.layers[l].Window, r.start, r.n, r.q, r.attn)
 		tensor.Parallel(blocks, func(block, worker int) {
-			from, to := r.rows(block)
+			from, to := rowBlock(r.n, blocks, block)
 			r.attentionOutput(l, from, to, &r.workers[worker])
 			r.feedForward(l, from, to, &r.workers[worker])
-			if l+1 < len(r.m.layers) {
-				r.attentionInput(l+1, from, to, &r.workers[worker])
-			}
+			r.attentionInput(l+1, from, to, &r.workers[worker])
 		})
 	}
+	r.lastLayer()
 	return nil
 }
 
-func (r *pass) rows(block int) (from, to int) {
-	return block * r.rowBlock, min((block+1)*r.rowBlock, r.n)
+// lastLayer attends with what the last layer's attention is asked for and carries
+// the prompt's last token, whose logits are all that is left to compute, on.
+func (r *pass) lastLayer() {
+	l, width := len(r.m.layers)-1, r.m.Config.Heads*r.m.Config.HeadDim
+	from := max(0, r.p.lastAttended()-r.start)
+	if from < r.n {
+		r.attention.run(r.p, l, r.m.layers[l].Window, r.start+from, r.n-from, r.q[from*width:], r.attn[from*width:])
+	}
+	if r.start+r.n == r.p.Len() {
+		r.attentionOutput(l, r.n-1, r.n, &r.workers[0])
+		r.feedForward(l, r.n-1, r.n, &r.workers[0])
+	}
+}
+
+// lastAttended is the first position whose attention in the last layer is asked
+// for: the last one is for its logits.
+func (p *Prefix) lastAttended() int {
+	if p.needs.ColumnSums {
+		return 0
+	}
+	return p.tokens - max(p.needs.LastRows, 1)
+}
+
+// queried is the first position whose query a layer must compute.
+func (p *Prefix) queried(l int) int {
+	if l+1 < len(p.layers) || p.needs.Queries || p.needs.QueryMoments {
+		return 0
+	}
+	return p.lastAttended()
 }
 
 // attentionInput: RMSNorm, query, key and value products, rotary embedding;
@@ -213,8 +257,12 @@ func (r *pass) attentionInput(l, from, to int, s *rowScratch) {
 	c, layer := r.m.Config, &r.m.layers[l]
 	r.normRows(s.norm, from, to, layer.attnNorm)
 	rows, width := to-from, layer.qkv.N
-	layer.qkv.Mul(s.wide, width, s.norm, c.Hidden, rows, 0, layer.qkv.Panels(), false)
 	queries := c.Heads * c.HeadDim
+	first := 0
+	if r.start+to <= r.p.queried(l) {
+		first = queries / tensor.Panel // keys and values alone
+	}
+	layer.qkv.Mul(s.wide, width, s.norm, c.Hidden, rows, first, layer.qkv.Panels(), false)
 	for i := range rows {
 		qkv, pos := s.wide[i*width:(i+1)*width], r.start+from+i
 		var cos, sin []float32
@@ -313,8 +361,10 @@ func (r *pass) feedForward(l, from, to int, s *rowScratch) {
 	c, layer := r.m.Config, &r.m.layers[l]
 	rows, width := to-from, layer.gateUp.N
 	r.normRows(s.norm, from, to, layer.ffnNorm)
-	layer.gateUp.Mul(s.wide, width, s.norm, c.Hidden, rows, 0, layer.gateUp.Panels(), false)
-	c.gate(s.ffn, s.wide, rows, width, 0, width/(2*tensor.Panel))
+	for pair := range layer.gateUp.Panels() / 2 {
+		layer.gateUp.MulPanels(s.wide, 2*tensor.Panel, s.norm, c.Hidden, rows, 2*pair, 2*pair+2)
+		c.gatePair(s.ffn[pair*tensor.Panel:], width/2, s.wide, 2*tensor.Panel, rows)
+	}
 	layer.down.Mul(s.norm, c.Hidden, s.ffn, width/2, rows, 0, layer.down.Panels(), false)
 	r.m.addToResidual(r.x[from*c.Hidden:to*c.Hidden], s.norm, nil, layer.ffnPost)
 }
@@ -330,16 +380,22 @@ func (r *pass) normRows(dst []float32, from, to int, weight []float32) {
 // gate activated: wide is [rows][width] with panels of gate and up in turn, dst
 // [rows][width/2].
 func (c Config) gate(dst, wide []float32, rows, width, from, to int) {
+	for pair := from; pair < to; pair++ {
+		c.gatePair(dst[pair*tensor.Panel:], width/2, wide[2*pair*tensor.Panel:], width, rows)
+	}
+}
+
+// gatePair is gate of one pair: rows of dst and of the pair are so many floats
+// apart.
+func (c Config) gatePair(dst []float32, apart int, pair []float32, stride, rows int) {
 	const panel = tensor.Panel
 	activated := tensor.SiLUMul
 	if c.Activation == activationGELUTanh {
 		activated = tensor.GELUMul
 	}
 	for i := range rows {
-		for p := from; p < to; p++ {
-			gate := wide[i*width+2*p*panel:]
-			activated(dst[i*width/2+p*panel:][:panel], gate[:panel], gate[panel:2*panel])
-		}
+		gate := pair[i*stride:]
+		activated(dst[i*apart:][:panel], gate[:panel], gate[panel:2*panel])
 	}
 }
 

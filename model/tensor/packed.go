@@ -84,23 +84,35 @@ func (p *Packed) Row(j int, dst []float32) {
 // apart, of which only those columns are written. It runs on the calling
 // goroutine.
 func (p *Packed) Mul(c []float32, ldc int, a []float32, lda, m, from, to int, accumulate bool) {
-	p.MulPart(c, ldc, a, lda, m, 0, p.K, from, to, accumulate)
+	p.mul(c, ldc, 0, a, lda, m, 0, p.K, from, to, accumulate)
 }
 
 // MulPart is [Packed.Mul] with the k columns of B from first on only: a is
 // [m][k].
 func (p *Packed) MulPart(c []float32, ldc int, a []float32, lda, m, first, k, from, to int, accumulate bool) {
+	p.mul(c, ldc, 0, a, lda, m, first, k, from, to, accumulate)
+}
+
+// MulPanels is C = A·Bᵀ as [Packed.Mul] for a c that holds nothing but the
+// columns of panels [from, to): [m][(to-from)·Panel] with rows ldc apart.
+func (p *Packed) MulPanels(c []float32, ldc int, a []float32, lda, m, from, to int) {
+	p.mul(c, ldc, from*Panel, a, lda, m, 0, p.K, from, to, false)
+}
+
+// mul multiplies columns [first, first+k) of panels [from, to); c begins at
+// column left.
+func (p *Packed) mul(c []float32, ldc, left int, a []float32, lda, m, first, k, from, to int, accumulate bool) {
 	if m == 0 || from >= to {
 		return
 	}
-	last := min(to*Panel, p.N)
+	last := min(to*Panel, p.N) - left
 	if to > p.Panels() || first < 0 || first+k > p.K || len(a) < (m-1)*lda+k || len(c) < (m-1)*ldc+last {
 		panic(fmt.Sprintf("tensor: product of [%d][%d] (of %d, %d apart) with columns from %d of %d and panels %d to %d of %d into %d, %d apart", m, k, len(a), lda, first, p.K, from, to, p.Panels(), len(c), ldc))
 	}
 	for panel := from; panel < to; panel++ {
 		b := p.data[(panel*p.K+first)*Panel:][:k*Panel]
-		column := panel * Panel
-		width := min(Panel, p.N-column)
+		column := panel*Panel - left
+		width := min(Panel, p.N-panel*Panel)
 		if width == Panel {
 			eachRowBlock(m, func(r, rows int) {
 				tile(c[r*ldc+column:], ldc, a[r*lda:], lda, rows, b, Panel, k, accumulate)
