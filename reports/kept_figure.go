@@ -59,7 +59,7 @@ func (k Kept) Figure(format string, lists bool) ([]byte, error) {
 		if err != nil {
 			return err
 		}
-		scale, err := colourScale()
+		scale, err := colourScale("kept share")
 		if err != nil {
 			return err
 		}
@@ -141,9 +141,9 @@ func (k Kept) budgets(rows []keptRow) (*plot.Plot, error) {
 	return p, nil
 }
 
-// colourScale is a plot of the colours of shares.
-func colourScale() (*plot.Plot, error) {
-	p := newPlot("", "", "kept share")
+// colourScale is a plot of the colours of shares, from 0 to 1.
+func colourScale(label string) (*plot.Plot, error) {
+	p := newPlot("", "", label)
 	// Each colour reaches to the top and the next one covers it, so that there are
 	// no seams. An image would do, but the order of two images in a PDF is random.
 	const steps = 128

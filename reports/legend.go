@@ -9,107 +9,120 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// A legendBox is the legend of a figure. It stands beside the panels, as wide as
-// its longest line, so that it covers no data and nothing of it is cut off.
-type legendBox struct {
+// A keyBox is a legend. It stands under the panels, in as many columns as its texts leave room
+// for, so that it covers no data and nothing of it is cut off.
+type keyBox struct {
 	style   text.Style
-	entries []legendEntry
+	entries []keyEntry
+	lines   [][]string // of each entry: its text, broken where it is long
+	column  vg.Length  // width
+	columns int
 }
 
-type legendEntry struct {
-	lines []string // the name, broken where it is long
+// A keyEntry is a line of a legend: a remark where it has no sample.
+type keyEntry struct {
+	text  string
 	line  *draw.LineStyle
 	glyph *draw.GlyphStyle
 }
 
+// fullEntry is the full cache's.
+var fullEntry = keyEntry{text: "full cache", line: &fullLevel}
+
 const (
-	legendSample  = 18.0 // width of the sample, points
-	legendGap     = 4.0
-	legendMargin  = 6.0
-	legendLine    = 11.0  // height of a line of text
-	legendMost    = 130.0 // width at which names are broken
-	legendRaise   = 1.0   // a text's box reaches below its letters
-	legendTopSkip = 16.0  // as far down as a panel's frame begins
+	legendSample = 18.0 // width of the sample, points
+	legendGap    = 4.0
+	legendLine   = 10.0 // height of a line of text
+	legendTop    = 4.0  // above it
+	legendRaise  = 1.0  // a text's box reaches below its letters
 )
 
-// legendOf lists the series that the panels may hold.
-func legendOf(all []series, full *Line) legendBox {
-	box := legendBox{style: newPlot("", "", "").Legend.TextStyle}
-	if full != nil {
-		box.entries = append(box.entries, legendEntry{lines: []string{"full"}, line: &fullLevel})
-	}
-	spread := false
-	for _, s := range all {
-		glyph := s.look.glyphStyle()
-		e := legendEntry{lines: box.wrap(s.name), glyph: &glyph}
-		if len(s.lines) > 1 {
-			line := s.look.lineStyle()
-			e.line = &line
-		} else {
-			glyph.Radius *= 1.3
-			spread = spread || s.lines[0].Average.Spread > 0
+// newKeyBox lays entries out over a width. Remarks take a line each, after the
+// others.
+func newKeyBox(entries []keyEntry, width vg.Length) keyBox {
+	l := keyBox{style: newPlot("", "", "").Legend.TextStyle}
+	widest := vg.Length(0)
+	for _, remarks := range []bool{false, true} {
+		for _, e := range entries {
+			if e.remark() != remarks {
+				continue
+			}
+			indent := vg.Length(legendSample + legendGap)
+			if remarks {
+				indent = 0
+			}
+			lines := broken(l.style, e.text, width-indent)
+			l.entries, l.lines = append(l.entries, e), append(l.lines, lines)
+			for _, line := range lines {
+				if !remarks {
+					widest = max(widest, indent+l.style.Width(line))
+				}
+			}
 		}
-		box.entries = append(box.entries, e)
 	}
-	if spread {
-		box.entries = append(box.entries, legendEntry{lines: []string{"bars: ±1 s.d. of what", "is kept, over records"}})
-	}
-	return box
+	l.column = widest + 10
+	l.columns = max(int((width+10)/l.column), 1)
+	return l
 }
 
-// wrap breaks a name at blanks.
-func (b legendBox) wrap(name string) []string {
+func (e keyEntry) remark() bool { return e.line == nil && e.glyph == nil }
+
+// broken breaks a text at blanks, and cuts a word that is wider than the width.
+func broken(style text.Style, s string, width vg.Length) []string {
 	var out []string
 	line := ""
-	for _, word := range strings.Fields(name) {
-		if line != "" && b.style.Width(line+" "+word) > legendMost {
+	for _, word := range strings.Fields(s) {
+		if line != "" && style.Width(line+" "+word) > width {
 			out = append(out, line)
 			line = ""
 		}
-		line = strings.TrimPrefix(line+" "+fit(b.style, word, 2*legendMost), " ")
+		line = strings.TrimPrefix(line+" "+fit(style, word, width), " ")
 	}
 	return append(out, line)
 }
 
-func (b legendBox) width() vg.Length {
-	widest := vg.Length(0)
-	for _, e := range b.entries {
-		for _, line := range e.lines {
-			widest = max(widest, b.style.Width(line))
+// places are the entries' upper lines and columns, and the height of all.
+func (l keyBox) places() (top []vg.Length, column []int, height vg.Length) {
+	y, tallest, k := vg.Length(0), 0, 0
+	for i, e := range l.entries {
+		if e.remark() || k == l.columns {
+			y, tallest, k = y+vg.Length(tallest)*legendLine, 0, 0
 		}
+		top, column = append(top, y), append(column, k)
+		tallest, k = max(tallest, len(l.lines[i])), k+1
 	}
-	return legendSample + legendGap + widest + legendMargin
+	return top, column, y + vg.Length(tallest)*legendLine
 }
 
-func (b legendBox) height() vg.Length {
-	h := vg.Length(legendTopSkip + legendMargin)
-	for _, e := range b.entries {
-		h += vg.Length(len(e.lines)) * legendLine
+func (l keyBox) height() vg.Length {
+	_, _, h := l.places()
+	if h > 0 {
+		h += legendTop
 	}
 	return h
 }
 
 // draw draws the legend with its upper left corner at (left, top).
-func (b legendBox) draw(c draw.Canvas, left, top vg.Length) {
-	style := b.style
+func (l keyBox) draw(c draw.Canvas, left, top vg.Length) {
+	style := l.style
 	style.YAlign = draw.YCenter
-	y := top - legendTopSkip
-	for _, e := range b.entries {
-		middle := y - legendLine/2
+	tops, columns, _ := l.places()
+	for i, e := range l.entries {
+		from := left + vg.Length(columns[i])*l.column
+		middle := top - legendTop - tops[i] - legendLine/2
 		if e.line != nil {
-			c.StrokeLine2(*e.line, left, middle, left+legendSample, middle)
+			c.StrokeLine2(*e.line, from, middle, from+legendSample, middle)
 		}
 		if e.glyph != nil {
-			c.DrawGlyph(*e.glyph, vg.Point{X: left + legendSample/2, Y: middle})
+			c.DrawGlyph(*e.glyph, vg.Point{X: from + legendSample/2, Y: middle})
 		}
-		x := left + legendSample + legendGap
+		x := from + legendSample + legendGap
 		style.Color = color.Black
-		if e.line == nil && e.glyph == nil {
-			style.Color, x = color.Gray{90}, left // a remark
+		if e.remark() {
+			style.Color, x = color.Gray{90}, from
 		}
-		for i, line := range e.lines {
-			c.FillText(style, vg.Point{X: x, Y: middle + legendRaise - vg.Length(i)*legendLine}, line)
+		for k, line := range l.lines[i] {
+			c.FillText(style, vg.Point{X: x, Y: middle + legendRaise - vg.Length(k)*legendLine}, line)
 		}
-		y -= vg.Length(len(e.lines)) * legendLine
 	}
 }

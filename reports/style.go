@@ -126,12 +126,28 @@ func furthest(colour int, given []look) look {
 	return best
 }
 
+// Sizes of text in points; what is smaller than 7 is hard to read in print.
+const (
+	labelSize = 8
+	smallSize = 7
+)
+
+// tint is a light form of a colour, for areas.
+func tint(c color.Color) color.Color {
+	r, g, b, _ := c.RGBA()
+	light := func(x uint32) uint8 { return uint8(255 - (255-x>>8)*3/10) }
+	return color.RGBA{light(r), light(g), light(b), 255}
+}
+
 // newPlot is an empty plot in the size and look of a two-column paper.
 func newPlot(title, x, y string) *plot.Plot {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
 	for _, t := range []*text.Style{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle} {
-		t.Font.Variant, t.Font.Size = "Sans", 8
+		t.Font.Variant, t.Font.Size = "Sans", labelSize
+	}
+	for _, t := range []*text.Style{&p.X.Tick.Label, &p.Y.Tick.Label, &p.Legend.TextStyle} {
+		t.Font.Size = smallSize
 	}
 	p.Title.Padding = 3
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {

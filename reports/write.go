@@ -58,7 +58,7 @@ func WriteAll(dir string, all []rows.Row, title string) error {
 	if err != nil {
 		return err
 	}
-	files, err := figures(s)
+	files, err := figureFiles(all)
 	if err != nil {
 		return err
 	}
@@ -102,8 +102,7 @@ func removeOld(folder string, now map[string][]byte) error {
 	}
 	for _, e := range entries {
 		_, stays := now[e.Name()]
-		ours := strings.HasPrefix(e.Name(), figurePrefix) && slices.Contains([]string{".png", ".svg", ".pdf"}, filepath.Ext(e.Name()))
-		if stays || !ours {
+		if stays || !isFigureFile(e.Name()) {
 			continue
 		}
 		if err := os.Remove(filepath.Join(folder, e.Name())); err != nil {
