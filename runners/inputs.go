@@ -30,13 +30,27 @@ type identity struct {
 
 // identify reads a model's identity without loading its weights.
 func identify(ctx context.Context, found hub.Found) (*identity, error) {
-	d, err := model.Describe(ctx, found.Path, nil)
+	m, parameters, err := withoutWeights(ctx, found)
 	if err != nil {
 		return nil, err
 	}
 	f, err := weights.Open(found.Path)
 	if err != nil {
 		return nil, fmt.Errorf("opening model %s: %w", found.Path, err)
+	}
+	defer f.Close()
+	return newIdentity(m, parameters, f.Hash)
+}
+
+// withoutWeights opens a model's config and tokenizer and counts its parameters.
+func withoutWeights(ctx context.Context, found hub.Found) (m *model.Model, parameters int64, err error) {
+	d, err := model.Describe(ctx, found.Path, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	f, err := weights.Open(found.Path)
+	if err != nil {
+		return nil, 0, fmt.Errorf("opening model %s: %w", found.Path, err)
 	}
 	defer f.Close()
 	var t *tokenizer.Tokenizer
@@ -46,9 +60,14 @@ func identify(ctx context.Context, found hub.Found) (*identity, error) {
 		t, err = tokenizer.Load(modelFolder(found.Path))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening model %s: %w", found.Path, err)
+		return nil, 0, fmt.Errorf("opening model %s: %w", found.Path, err)
 	}
-	return newIdentity(&model.Model{Name: found.Name, Source: found.Source, Path: found.Path, Config: d.Config, Tokenizer: t}, d.Parameters, f.Hash)
+	return &model.Model{Name: found.Name, Source: found.Source, Path: found.Path, Config: d.Config, Tokenizer: t}, d.Parameters, nil
+}
+
+// promptModel is a model as far as prompts depend on it.
+func promptModel(m *model.Model) tasks.Model {
+	return tasks.Model{Tokenizer: m.Tokenizer, Family: m.Family(), MaxPositions: m.Config.MaxPositions}
 }
 
 // newIdentity is the identity of a model of that size whose weights have this hash.
@@ -65,7 +84,7 @@ func newIdentity(m *model.Model, parameters int64, weightsHash func() (string, e
 	if facts.Config, err = configHash(m.Path); err != nil {
 		return nil, fmt.Errorf("hashing the config of %s: %w", m.Path, err)
 	}
-	return &identity{facts, tasks.Model{Tokenizer: m.Tokenizer, Family: m.Family(), MaxPositions: c.MaxPositions}}, nil
+	return &identity{facts, promptModel(m)}, nil
 }
 
 // modelFolder is where the files stand that belong to safetensors weights.

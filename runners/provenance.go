@@ -75,13 +75,22 @@ func ReadProvenance(dir string) (*Provenance, error) {
 	return &p, nil
 }
 
-func (p *Provenance) write(dir string) error {
+// YAML is the text of run.yaml.
+func (p *Provenance) YAML() (string, error) {
 	raw, err := yaml.Dump(p)
 	if err != nil {
-		return fmt.Errorf("writing the run's provenance: %w", err)
+		return "", fmt.Errorf("writing the run's provenance: %w", err)
+	}
+	return string(raw), nil
+}
+
+func (p *Provenance) write(dir string) error {
+	text, err := p.YAML()
+	if err != nil {
+		return err
 	}
 	path := filepath.Join(dir, provenanceFile)
-	if err := renameio.WriteFile(path, raw, 0o644); err != nil {
+	if err := renameio.WriteFile(path, []byte(text), 0o644); err != nil {
 		return rows.WriteError("writing", path, err)
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 
 func newReport() *cobra.Command {
 	var out, format string
+	var texts bool
 	cmd := &cobra.Command{
 		Use:   "report RUN…",
 		Short: "Write the tables and plots of stored runs again, merging shards",
@@ -33,15 +34,16 @@ which then is a run's folder like any other.`,
 				}
 				return printReport(cmd.OutOrStdout(), args, format)
 			}
-			return report(cmd, args, out)
+			return report(cmd, args, out, texts)
 		},
 	}
 	cmd.Flags().StringVarP(&out, "out", "o", "", "folder for the tables and figures (default: the run's own)")
+	cmd.Flags().BoolVar(&texts, "texts", true, "show prompts and generated texts in index.html; false for a page that is published")
 	cmd.Flags().StringVar(&format, "format", "", "print only this to stdout: "+strings.Join(reports.Formats, ", "))
 	return cmd
 }
 
-func report(cmd *cobra.Command, dirs []string, out string) error {
+func report(cmd *cobra.Command, dirs []string, out string, texts bool) error {
 	if out == "" {
 		if len(dirs) > 1 {
 			return usageError{fmt.Errorf("merging %d runs needs a folder of its own: --out DIR", len(dirs))}
@@ -66,7 +68,7 @@ func report(cmd *cobra.Command, dirs []string, out string) error {
 			return err
 		}
 	}
-	return writeReport(cmd, out, provenance.Config.Name, all, plural(len(all), "row"))
+	return writeReport(cmd, out, all, texts, plural(len(all), "row"))
 }
 
 func printReport(w io.Writer, dirs []string, format string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -30,7 +31,7 @@ stopped goes on where it was when the same command is given again.
 
 The run's folder holds run.yaml (the config as run and the provenance), rows.jsonl
 and rows.parquet (one row per model, context length, task, record and variant),
-summary.md, .tex, .csv, .json and figures/.`,
+summary.md, .tex, .csv, .json, figures/ and index.html, a page for the browser.`,
 		Example: "  refreekv run quickstart --limit 1\n  refreekv run configs/longbench-mini.yaml --data DIR --tasks qasper,lcc\n  refreekv run quickstart --variants full --variants \"snapkv budget=0.3 window=16\"",
 		Args:    exactly(1, "the path or name of one config"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -124,7 +125,7 @@ func runExperiment(cmd *cobra.Command, config *runners.Config, dir string, part 
 		fmt.Fprintf(stderr, "shard %d of %d holds no record; there is nothing to run\n", part.Index+1, part.Count)
 		return nil
 	}
-	return writeReport(cmd, dir, config.Name, result.Rows, fmt.Sprintf("%s in %s", plural(len(result.Rows), "row"), time.Since(begin).Round(time.Second)))
+	return writeReport(cmd, dir, result.Rows, true, fmt.Sprintf("%s in %s", plural(len(result.Rows), "row"), time.Since(begin).Round(time.Second)))
 }
 
 // asUsage makes errors of the command line's own values usage errors; what is
@@ -137,9 +138,19 @@ func asUsage(err error) error {
 	return err
 }
 
-// writeReport writes a run's tables and figures and shows the table.
-func writeReport(cmd *cobra.Command, dir, title string, all []rows.Row, done string) error {
+// writeReport writes a run's tables, figures and page and shows the table. texts
+// tells whether the page holds prompts and what was generated.
+func writeReport(cmd *cobra.Command, dir string, all []rows.Row, texts bool, done string) error {
+	provenance, err := runners.ReadProvenance(dir)
+	if err != nil {
+		return err
+	}
+	title := provenance.Config.Name
 	if err := reports.WriteAll(dir, all, title); err != nil {
+		return err
+	}
+	page, err := writePage(cmd, dir, provenance, all, texts)
+	if err != nil {
 		return err
 	}
 	summary, err := reports.Summarize(all)
@@ -150,8 +161,26 @@ func writeReport(cmd *cobra.Command, dir, title string, all []rows.Row, done str
 	reports.Terminal(cmd.OutOrStdout(), summary, terminalWidth(), colour)
 	stderr := cmd.ErrOrStderr()
 	reports.Timings(stderr, all)
-	fmt.Fprintf(stderr, "%s; tables and figures are in %s\n", done, dir)
+	fmt.Fprintf(stderr, "%s; tables and figures are in %s, to look through in %s\n", done, dir, page)
 	return nil
+}
+
+// writePage writes a run's index.html.
+func writePage(cmd *cobra.Command, dir string, provenance *runners.Provenance, all []rows.Row, texts bool) (path string, err error) {
+	page := reports.Page{Title: provenance.Config.Name, Rows: all, Version: runners.Version(), NoTexts: !texts}
+	if page.Provenance, err = provenance.YAML(); err != nil {
+		return "", err
+	}
+	if texts {
+		var missing string
+		if page.Prompts, missing, err = runners.Prompts(cmd.Context(), provenance, all); err != nil {
+			return "", err
+		}
+		if missing != "" {
+			slog.Info("the page", "note", missing)
+		}
+	}
+	return reports.WritePage(dir, page)
 }
 
 func plural(n int, what string) string {

