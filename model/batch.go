@@ -116,10 +116,7 @@ func (b *Batch) Step(ctx context.Context) (done []*Continuation, err error) {
 		for i, s := range active {
 			s.accept(argmaxWithout(b.d.row(i), nil))
 		}
-		seconds := time.Since(begin).Seconds()
-		for _, s := range active {
-			s.generation.Seconds += seconds
-		}
+		share(active, time.Since(begin).Seconds())
 	}
 	running := b.running[:0]
 	for _, c := range b.running {
@@ -135,6 +132,18 @@ func (b *Batch) Step(ctx context.Context) (done []*Continuation, err error) {
 		return nil, fmt.Errorf("measuring fidelity: %w", err)
 	}
 	return done, nil
+}
+
+// share divides the time of a step among the prompts by the tokens that they fed;
+// all variants of a prompt take its whole share.
+func share(active []*stream, seconds float64) {
+	rows := map[*Continuation]int{}
+	for _, s := range active {
+		rows[s.in]++
+	}
+	for _, s := range active {
+		s.generation.Seconds += seconds * float64(rows[s.in]) / float64(len(active))
+	}
 }
 
 // Generations are what the variants generated, in the order in which they were

@@ -26,9 +26,11 @@ const (
 
 // A Generation is what one variant decoded.
 type Generation struct {
-	Tokens  []int32 // generated ids, the stop token left out
-	Stop    string  // StopEOS or StopLength
-	Seconds float64 // that the steps took in which this variant took part, whatever else they decoded
+	Tokens []int32 // generated ids, the stop token left out
+	Stop   string  // StopEOS or StopLength
+	// Seconds is the time of the steps until this variant ended: of every step the
+	// share of its prompt, by the tokens fed.
+	Seconds float64
 	// Fidelity is the likeness to the full cache, where it was asked for.
 	Fidelity *Fidelity
 }

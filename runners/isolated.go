@@ -27,7 +27,8 @@ func (r *run) isolated(ctx context.Context, j job, pairs []pair, blank rows.Row)
 // repeated runs a variant as often as the config says.
 func (r *run) repeated(ctx context.Context, j job, p pair, blank rows.Row) (row rows.Row, err error) {
 	task := r.plan.Tasks[j.unit.Task]
-	if err := r.makeRoom(j.prompt.Tokens, p.Pruner.Needs(), 1, task.Definition.MaxNewTokens); err != nil {
+	n := len(j.prompt.Tokens)
+	if err := r.makeRoom(n, r.model.Config.RecordBytes(n, p.Pruner.Needs(), 1, task.Definition.MaxNewTokens)); err != nil {
 		return row, err
 	}
 	var times []rows.Timing

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -16,7 +15,6 @@ import (
 	"refreekv/datasets"
 	"refreekv/model"
 	"refreekv/model/hub"
-	"refreekv/pruners"
 	"refreekv/runners/rows"
 	"refreekv/tasks"
 )
@@ -25,7 +23,8 @@ import (
 type Options struct {
 	Dir      string       // the run's folder
 	Shard    Shard        // which part of the work
-	Memory   int64        // bytes that weights and the record at hand may take; 0: no bound
+	Memory   int64        // bytes that weights and the records in hand may take; 0: no bound
+	Batch    int          // tokens that a decode step feeds at most, more only for one record; 0: DefaultBatch
 	Fetch    hub.Progress // told about downloads; may be nil
 	Progress func(Update) // told after every record; may be nil
 	Notice   func(string) // told in a line what a person should know; may be nil
@@ -174,23 +173,6 @@ func sameTask(units []Unit) []Unit {
 	return units[:n]
 }
 
-// runJobs runs jobs in their order and stores each one's rows.
-func (r *run) runJobs(ctx context.Context, jobs []job) error {
-	defer func() { r.base = nil }()
-	for _, j := range jobs {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := r.unit(ctx, j); err != nil {
-			return err
-		}
-		r.update.Done++
-		r.update.Task = r.plan.Tasks[j.unit.Task].Name
-		r.tell()
-	}
-	return nil
-}
-
 func (r *run) notice(format string, args ...any) {
 	if r.o.Notice != nil {
 		r.o.Notice(fmt.Sprintf(format, args...))
@@ -247,167 +229,8 @@ func (r *run) blank(j job) rows.Row {
 	}
 }
 
-// unit runs the variants of a record whose rows are missing, and stores these.
-// What is wrong with the data or the config ends the run; what is wrong with this
-// one record is written into its rows.
-func (r *run) unit(ctx context.Context, j job) error {
-	group, blank, pairs := r.byUnit[r.key(j.unit)], r.blank(j), r.pairs(j)
-	var missing []pair
-	for i, p := range pairs {
-		if _, ok := r.stock.have[p.inputs]; !ok && group[i].Variant == "" {
-			missing = append(missing, p)
-		}
-	}
-	measured, err := r.measure(ctx, j, missing, blank)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil {
-		measured = nil
-		for _, p := range missing {
-			measured = append(measured, p.failed(blank, err))
-		}
-	}
-	told := ""
-	for _, row := range measured {
-		if row.Error != told && row.Error != "" {
-			told = row.Error
-			slog.Warn("record failed", "task", row.Task, "record", row.Record, "variant", row.Variant, "error", row.Error)
-		}
-	}
-	var fresh []rows.Row
-	for i, p := range pairs {
-		if group[i].Variant != "" {
-			continue
-		}
-		row, ok := r.stock.have[p.inputs]
-		if ok { // the same prompt under another context length
-			row = p.taken(blank, row)
-		} else {
-			row, measured = measured[0], measured[1:]
-		}
-		if row.Inputs != "" {
-			r.stock.have[row.Inputs] = row
-		}
-		group[i], fresh = row, append(fresh, row)
-	}
-	return r.store.Append(fresh)
-}
-
 // errNotFinite is the error of rows whose figures would be none.
 var errNotFinite = errors.New("the model's predictions are not finite numbers (NaN or infinity): its weights are damaged, or they overflow float32")
-
-// measure prefills a prompt once, lets every variant select from it, decodes
-// them together and scores them. Its rows are the pairs'; an error is that of all
-// of them.
-func (r *run) measure(ctx context.Context, j job, pairs []pair, blank rows.Row) ([]rows.Row, error) {
-	if len(pairs) == 0 {
-		return nil, nil
-	}
-	if r.plan.Config.Isolated > 0 {
-		return r.isolated(ctx, j, pairs, blank), nil
-	}
-	task, tokens := r.plan.Tasks[j.unit.Task], j.prompt.Tokens
-	record := task.Records[j.unit.Record]
-	var needs model.Needs
-	for _, p := range pairs {
-		needs = needs.Union(p.Pruner.Needs())
-	}
-	if err := r.makeRoom(tokens, needs, len(pairs), task.Definition.MaxNewTokens); err != nil {
-		return nil, err
-	}
-	begin := time.Now()
-	prefix, err := r.model.PrefillAfter(ctx, r.base, tokens, needs, j.marks)
-	if err != nil {
-		return nil, err
-	}
-	r.base = nil
-	if len(j.marks) > 0 {
-		r.base = prefix
-	}
-	if !allFinite(prefix.Logits()) {
-		return nil, errNotFinite
-	}
-	prefillSeconds := time.Since(begin).Seconds()
-	r.update.Tokens += len(tokens) - prefix.Shared()
-	options := decodeOptions(r.model, task.Definition)
-	if options.Fidelity, err = r.fidelity(task.Definition, record, tokens); err != nil {
-		return nil, err
-	}
-	out := make([]rows.Row, len(pairs))
-	var selected []int // pairs that are decoded
-	var variants []model.Variant
-	for i, p := range pairs {
-		begin := time.Now()
-		variant, err := pruners.Apply(p.Pruner, prefix)
-		if err != nil {
-			out[i] = p.failed(blank, err)
-			continue
-		}
-		out[i] = p.row(blank)
-		out[i].Timing = rows.Timing{Prefill: prefillSeconds, Shared: prefix.Shared(), Select: time.Since(begin).Seconds()}
-		fillKept(&out[i], variant.Keep, prefix)
-		selected, variants = append(selected, i), append(variants, variant)
-	}
-	generations, errs := r.decode(ctx, prefix, variants, options)
-	for k, i := range selected {
-		r.update.Tokens += len(generations[k].Tokens)
-		err := errs[k]
-		if err == nil {
-			err = r.fillText(&out[i], generations[k], task, record)
-		}
-		if err != nil {
-			out[i] = pairs[i].failed(blank, err)
-		}
-	}
-	return out, nil
-}
-
-// decode decodes variants together. Where that fails each is decoded by itself,
-// so that a variant's row never depends on another variant's error.
-func (r *run) decode(ctx context.Context, prefix *model.Prefix, variants []model.Variant, o model.DecodeOptions) ([]model.Generation, []error) {
-	errs := make([]error, len(variants))
-	if len(variants) == 0 {
-		return nil, nil
-	}
-	out, err := r.model.DecodeVariants(ctx, prefix, variants, o)
-	if err == nil {
-		return out, errs
-	}
-	out = make([]model.Generation, len(variants))
-	for i := range variants {
-		var one []model.Generation
-		if one, errs[i] = r.model.DecodeVariants(ctx, prefix, variants[i:i+1], o); errs[i] == nil {
-			out[i] = one[0]
-		}
-	}
-	return out, errs
-}
-
-// makeRoom holds a record to the memory that the run may take: it gives up what
-// the record before left to be taken over, and refuses the record if that is not
-// enough.
-func (r *run) makeRoom(tokens []int32, needs model.Needs, variants, newTokens int) error {
-	if r.o.Memory == 0 {
-		return nil
-	}
-	weights := r.model.WeightBytes()
-	record := r.model.Config.RecordBytes(len(tokens), needs, variants, newTokens)
-	if r.base != nil && weights+record+r.base.KVBytes() > r.o.Memory {
-		r.base = nil
-	}
-	if weights+record <= r.o.Memory {
-		return nil
-	}
-	const mb = 1e6
-	return noRoomError(fmt.Sprintf("a prompt of %d tokens needs %.0f MB beside the model's %.0f MB, more than the %.0f MB allowed (--memory); allow more, use a smaller context length or fewer variants",
-		len(tokens), float64(record)/mb, float64(weights)/mb, float64(r.o.Memory)/mb))
-}
-
-// A noRoomError is the one error of a record that its inputs do not determine.
-type noRoomError string
-
-func (e noRoomError) Error() string { return string(e) }
 
 // fidelity says what variants are compared on: the full cache's continuation and
 // the first reference answer.

@@ -42,10 +42,13 @@ const (
 type killer struct {
 	t           *testing.T
 	config, dir string
+	batch       int // tokens of a decode step, see refreekv run
 	rng         *rand.Rand
 }
 
-func (k killer) command() *exec.Cmd { return exec.Command("refreekv", "run", k.config, "--out", k.dir) }
+func (k killer) command() *exec.Cmd {
+	return exec.Command("refreekv", "run", k.config, "--out", k.dir, "--batch", fmt.Sprint(k.batch))
+}
 
 func (k killer) path(name string) string { return filepath.Join(k.dir, name) }
 
@@ -134,7 +137,8 @@ func TestKill(t *testing.T) {
 		t.Fatalf("the undisturbed run has %d rows, want %d", n, killRecords*killVariants)
 	}
 
-	k := killer{t: t, config: config, dir: filepath.Join(t.TempDir(), "run"), rng: rand.New(rand.NewPCG(1, 2))}
+	// Two records in hand: with more there would be few moments to be killed at.
+	k := killer{t: t, config: config, dir: filepath.Join(t.TempDir(), "run"), batch: 2 * killVariants, rng: rand.New(rand.NewPCG(1, 2))}
 	moment := func(most time.Duration) time.Duration { return time.Duration(k.rng.Int64N(int64(most))) }
 	kept := map[string]bool{} // rows, timings included, that stood in the store after a stop
 	check := func() {

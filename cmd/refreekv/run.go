@@ -22,6 +22,7 @@ import (
 func newRun() *cobra.Command {
 	var o runners.Overrides
 	var out, shard, memory string
+	var batch int
 	cmd := &cobra.Command{
 		Use:   "run CONFIG",
 		Short: "Run (or resume) an experiment and write its tables and plots",
@@ -54,14 +55,15 @@ summary.md, .tex, .csv, .json, figures/ and index.html, a page for the browser.`
 			if dir == "" {
 				dir = filepath.Join("results", config.Name)
 			}
-			return runExperiment(cmd, config, runners.ShardDir(dir, part.Index+1, part.Count), part, bytes)
+			return runExperiment(cmd, config, runners.ShardDir(dir, part.Index+1, part.Count), part, bytes, batch)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVarP(&out, "out", "o", "", "the run's folder (default results/<name of the config>)")
 	overrideFlags(f, &o)
 	f.StringVar(&shard, "shard", "", "run part i of n of the work, e.g. 2/8, into its own folder; merge with refreekv report")
-	f.StringVar(&memory, "memory", "", "memory that weights and the record at hand may take, e.g. 8GB; a record that needs more fails alone (default 80 % of the machine's)")
+	f.StringVar(&memory, "memory", "", "memory that weights and the records in hand may take, e.g. 8GB; a record that needs more fails alone (default 80 % of the machine's)")
+	f.IntVar(&batch, "batch", 0, fmt.Sprintf("tokens that a decode step feeds, over the variants of all records in hand; 1: one record at a time (default %d)", runners.DefaultBatch))
 	return cmd
 }
 
@@ -105,11 +107,11 @@ func parseShard(s string) (runners.Shard, error) {
 	return runners.Shard{Index: index - 1, Count: count}, nil
 }
 
-func runExperiment(cmd *cobra.Command, config *runners.Config, dir string, part runners.Shard, memory int64) error {
+func runExperiment(cmd *cobra.Command, config *runners.Config, dir string, part runners.Shard, memory int64, batch int) error {
 	stderr := cmd.ErrOrStderr()
 	begin := time.Now()
 	result, err := runners.Run(cmd.Context(), config, runners.Options{
-		Dir: dir, Shard: part, Memory: memory, Fetch: downloadProgress(stderr), Progress: runProgress(stderr),
+		Dir: dir, Shard: part, Memory: memory, Batch: batch, Fetch: downloadProgress(stderr), Progress: runProgress(stderr),
 		Notice: func(text string) { fmt.Fprintln(stderr, text) },
 	})
 	if errors.Is(err, context.Canceled) {

@@ -60,8 +60,11 @@ type Fidelity struct {
 }
 
 // Timing holds seconds of wall time. Unless the run is isolated, prefill and
-// decode are shared by all variants of a record: Prefill is that of the whole
-// record, Decode the time until this variant stopped.
+// decode are shared by all variants of a record, and records decode together:
+// Prefill is that of the whole record, Decode the time of the decode steps until
+// this variant stopped, of each step the record's share by its variants that took
+// part. So the slowest variants' Decode add up to the time that all records took;
+// for the latency of one variant run it isolated.
 type Timing struct {
 	Prefill float64 `json:"prefill_seconds"`
 	// Shared is how many of the prompt's tokens needed no prefill, since the record
