@@ -24,14 +24,18 @@ const (
 // add adds the cells to a plot whose axes count lines and columns.
 func (c cells) add(p *plot.Plot) error {
 	for r, line := range c.values {
-		for k, v := range line {
+		for k := 0; k < len(line); {
+			from, v := k, line[k]
+			for k < len(line) && (line[k] == v || math.IsNaN(line[k]) && math.IsNaN(v)) {
+				k++ // neighbours of one value are one rectangle
+			}
 			colour := color.Color(color.Gray{235})
 			if !math.IsNaN(v) {
 				colour = cividisAt(v)
 			}
-			x, y := float64(k), float64(r)
+			x, y := float64(from), float64(r)
 			// Each reaches under its neighbours, so that there are no seams between.
-			right, above := min(x+1.02, float64(len(line))), min(y+1.02, float64(len(c.values)))
+			right, above := min(float64(k)+0.02, float64(len(line))), min(y+1.02, float64(len(c.values)))
 			cell, err := plotter.NewPolygon(plotter.XYs{{X: x, Y: y}, {X: right, Y: y}, {X: right, Y: above}, {X: x, Y: above}})
 			if err != nil {
 				return err

@@ -195,3 +195,40 @@ func layerTicks(rows []keptRow) plot.ConstantTicks {
 	}
 	return out
 }
+
+// KeptFigure draws what several pruners keep of one prompt side by side, layers by
+// positions; lists: every layer's lists below each other.
+func KeptFigure(all []Kept, lists bool) Figure {
+	c := chart{name: "kept", caption: "Share of the positions that stays in the KV cache, layers by positions in the prompt.", wide: true, scale: "kept share"}
+	lines := 0
+	for _, k := range all {
+		p := k.panel(lists)
+		lines = max(lines, len(p.cells.values))
+		c.panels = append(c.panels, p)
+	}
+	c.columns = min(columnsFor(len(c.panels)), 3)
+	if len(c.panels) == 4 {
+		c.columns = 2
+	}
+	c.height = min(max(vg.Length(lines)*2+30, multipleHeight), 6*vg.Inch)
+	return c.figure()
+}
+
+// keptPanelBins is how many columns a panel of several has at most.
+const keptPanelBins = 150
+
+// panel is one of several heat maps.
+func (k Kept) panel(lists bool) panel {
+	rows := k.rows(lists, min(k.Tokens, keptPanelBins))
+	bins := float64(len(rows[0].share))
+	p := panel{title: k.Title, x: axis{label: "position in the prompt", high: bins}, y: axis{label: "layer", high: float64(len(rows)), ticks: layerTicks(rows)}}
+	values := make([][]float64, len(rows))
+	for i, row := range rows {
+		values[len(rows)-1-i] = row.share // layer 0 is at the top
+	}
+	p.cells = &cells{values}
+	for _, t := range countTicks(k.Tokens) {
+		p.x.ticks = append(p.x.ticks, plot.Tick{Value: t.Value * bins / float64(k.Tokens), Label: t.Label})
+	}
+	return p
+}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"refreekv/model"
 )
 
@@ -159,5 +161,40 @@ func TestCountTicks(t *testing.T) {
 		if got := roundStep(n, 8); got != want {
 			t.Errorf("0 to %d goes in steps of %d, want %d", n, got, want)
 		}
+	}
+}
+
+// Several pruners stand side by side: what is drawn are the shares of each, layer
+// 0 at the top.
+func TestKeptFigureOfSeveral(t *testing.T) {
+	one, two := threeLayers(), threeLayers()
+	two.Title = "another"
+	f := KeptFigure([]Kept{one, two}, false)
+	for _, format := range FigureFormats {
+		raw, err := f.Render(format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := f.Render(format); err != nil || !bytes.Equal(raw, again) {
+			t.Errorf("%s: two drawings differ (%v)", format, err)
+		}
+		checkFigure(t, "kept."+format, raw)
+		if format != "svg" {
+			continue
+		}
+		checkTexts(t, f, string(raw))
+		for _, want := range []string{"some pruner, 120 tokens<", ">another<", ">kept share<"} {
+			if !strings.Contains(string(raw), want) {
+				t.Errorf("the figure lacks %q", want)
+			}
+		}
+	}
+	p := one.panel(false)
+	rows := one.rows(false, 120)
+	if diff := cmp.Diff(rows[0].share, p.cells.values[2]); diff != "" {
+		t.Errorf("the upper line is not layer 0 (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(rows[2].share, p.cells.values[0]); diff != "" {
+		t.Errorf("the lower line is not layer 2 (-want +got):\n%s", diff)
 	}
 }

@@ -28,7 +28,6 @@ func (o *promptOptions) add(f *pflag.FlagSet) {
 	f.StringVar(&o.model, "model", defaultModel, "registry name, hub id, folder or .gguf file")
 	f.StringVar(&o.prompt, "prompt", "", "the prompt's text")
 	f.StringVar(&o.file, "prompt-file", "", "read the prompt from this file (-: stdin)")
-	f.StringVar(&o.pruner, "pruner", "full", "pruner and settings, e.g. \"snapkv budget=0.5\" (refreekv list pruners)")
 	f.BoolVar(&o.raw, "raw", false, "no chat template, no added text or tokens")
 }
 
@@ -50,6 +49,7 @@ func newGenerate() *cobra.Command {
 	}
 	f := cmd.Flags()
 	o.add(f)
+	f.StringVar(&o.pruner, "pruner", "full", "pruner and settings, e.g. \"snapkv budget=0.5\" (refreekv list pruners)")
 	f.IntVar(&o.maxNew, "max-new-tokens", 64, "longest continuation in tokens")
 	f.BoolVar(&o.json, "json", false, "print one JSON object: prompt_tokens, tokens, text, kept, budget, seconds")
 	return cmd
