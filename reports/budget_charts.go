@@ -104,7 +104,8 @@ func budgetAgainstLength(chosen []group) chart {
 	var panels []panel
 	for _, g := range chosen {
 		p := panel{title: g.line.Variant, x: lengths.logAxis("prompt (tokens)"), y: keptAxis(false)}
-		m := mark{name: g.line.Variant, look: g.look, small: true}
+		// Rings show how many dots there are where they meet.
+		m := mark{name: g.line.Variant, look: look{colour: g.look.colour, glyph: ringGlyph}, small: true}
 		for _, r := range g.rows {
 			m.points = append(m.points, point{x: float64(r.PromptTokens), y: 100 * r.Budget})
 		}

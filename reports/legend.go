@@ -14,9 +14,8 @@ import (
 type keyBox struct {
 	style   text.Style
 	entries []keyEntry
-	lines   [][]string // of each entry: its text, broken where it is long
-	column  vg.Length  // width
-	columns int
+	lines   [][]string  // of each entry: its text, broken where it is long
+	columns []vg.Length // their widths
 }
 
 // A keyEntry is a line of a legend: a remark where it has no sample.
@@ -30,18 +29,19 @@ type keyEntry struct {
 var fullEntry = keyEntry{text: "full cache", line: &fullLevel}
 
 const (
-	legendSample = 18.0 // width of the sample, points
-	legendGap    = 4.0
-	legendLine   = 10.0 // height of a line of text
-	legendTop    = 4.0  // above it
-	legendRaise  = 1.0  // a text's box reaches below its letters
+	legendSample  = 18.0 // width of the sample, points
+	legendGap     = 4.0
+	legendBetween = 10.0 // between columns
+	legendLine    = 10.0 // height of a line of text
+	legendTop     = 4.0  // above it
+	legendRaise   = 1.0  // a text's box reaches below its letters
 )
 
 // newKeyBox lays entries out over a width. Remarks take a line each, after the
 // others.
 func newKeyBox(entries []keyEntry, width vg.Length) keyBox {
 	l := keyBox{style: newPlot("", "", "").Legend.TextStyle}
-	widest := vg.Length(0)
+	var widths []vg.Length // of the entries that are no remarks
 	for _, remarks := range []bool{false, true} {
 		for _, e := range entries {
 			if e.remark() != remarks {
@@ -53,16 +53,37 @@ func newKeyBox(entries []keyEntry, width vg.Length) keyBox {
 			}
 			lines := broken(l.style, e.text, width-indent)
 			l.entries, l.lines = append(l.entries, e), append(l.lines, lines)
+			widest := vg.Length(0)
 			for _, line := range lines {
-				if !remarks {
-					widest = max(widest, indent+l.style.Width(line))
-				}
+				widest = max(widest, indent+l.style.Width(line))
+			}
+			if !remarks {
+				widths = append(widths, widest+legendBetween)
 			}
 		}
 	}
-	l.column = widest + 10
-	l.columns = max(int((width+10)/l.column), 1)
+	for n := len(widths); n > 0; n-- {
+		if l.columns = columnWidths(widths, n); n == 1 || sum(l.columns) <= width+legendBetween {
+			break
+		}
+	}
 	return l
+}
+
+// columnWidths are those of n columns that take the entries line by line.
+func columnWidths(entries []vg.Length, n int) []vg.Length {
+	out := make([]vg.Length, n)
+	for i, w := range entries {
+		out[i%n] = max(out[i%n], w)
+	}
+	return out
+}
+
+func sum(all []vg.Length) (out vg.Length) {
+	for _, x := range all {
+		out += x
+	}
+	return out
 }
 
 func (e keyEntry) remark() bool { return e.line == nil && e.glyph == nil }
@@ -85,7 +106,7 @@ func broken(style text.Style, s string, width vg.Length) []string {
 func (l keyBox) places() (top []vg.Length, column []int, height vg.Length) {
 	y, tallest, k := vg.Length(0), 0, 0
 	for i, e := range l.entries {
-		if e.remark() || k == l.columns {
+		if e.remark() || k == len(l.columns) {
 			y, tallest, k = y+vg.Length(tallest)*legendLine, 0, 0
 		}
 		top, column = append(top, y), append(column, k)
@@ -108,7 +129,7 @@ func (l keyBox) draw(c draw.Canvas, left, top vg.Length) {
 	style.YAlign = draw.YCenter
 	tops, columns, _ := l.places()
 	for i, e := range l.entries {
-		from := left + vg.Length(columns[i])*l.column
+		from := left + sum(l.columns[:columns[i]])
 		middle := top - legendTop - tops[i] - legendLine/2
 		if e.line != nil {
 			c.StrokeLine2(*e.line, from, middle, from+legendSample, middle)

@@ -23,9 +23,16 @@ var (
 	dashes = [][]vg.Length{nil, {4, 2}, {1, 1.5}, {4, 1.5, 1, 1.5}, {7, 2}}
 )
 
-// places gives the methods of the paper their looks; others get one by name, so
-// that a method looks the same in every figure unless two meet.
-var places = map[string]int{"h2o": 0, "refreekv": 1, "snapkv": 2, "streamingllm": 3}
+// ringGlyph is the place of the ring among the glyphs.
+const ringGlyph = 4
+
+// places gives the methods of the paper their looks, and black to the full cache
+// where it is a line among others; other methods get one by name, so that a method
+// looks the same in every figure unless two meet.
+var places = map[string]int{"h2o": 0, "refreekv": 1, "snapkv": 2, "streamingllm": 3, "full": 6}
+
+// firstFree is the first place that is no known method's.
+const firstFree = 4
 
 func usualPlace(pruner string) int {
 	if p, ok := places[pruner]; ok {
@@ -33,7 +40,7 @@ func usualPlace(pruner string) int {
 	}
 	h := fnv.New32a()
 	h.Write([]byte(pruner))
-	return len(places) + int(h.Sum32())%(len(palette)-len(places))
+	return firstFree + int(h.Sum32())%(len(palette)-firstFree)
 }
 
 // A look is how a series is drawn.
