@@ -51,6 +51,7 @@ type mark struct {
 	points []point // ascending in x
 	line   bool    // joins the points
 	bare   bool    // has no glyphs
+	bars   bool    // low and high are bars, not a band
 	small  bool    // has small glyphs: there are many
 }
 
@@ -59,7 +60,7 @@ type mark struct {
 type point struct {
 	x, y      float64
 	spread    float64 // of x, to both sides
-	low, high float64 // of y; a band is drawn where any point has one
+	low, high float64 // of y: the ends of a band, or of bars; nothing where they are equal
 }
 
 // A box is a distribution along x: its quartiles, extremes, and values.
@@ -323,7 +324,7 @@ func (a axis) set(to *plot.Axis) {
 
 // addBand adds the area between the points' low and high ends.
 func (m mark) addBand(p *plot.Plot) error {
-	if !slices.ContainsFunc(m.points, func(at point) bool { return at.high > at.low }) {
+	if m.bars || !slices.ContainsFunc(m.points, func(at point) bool { return at.high > at.low }) {
 		return nil
 	}
 	var around plotter.XYs
@@ -361,6 +362,11 @@ func (m mark) add(p *plot.Plot) error {
 		return err
 	}
 	marks.GlyphStyle = m.glyph()
+	if m.bars {
+		if err := m.addBars(p); err != nil {
+			return err
+		}
+	}
 	if spread {
 		errors, err := plotter.NewXErrorBars(struct {
 			plotter.XYs
@@ -382,6 +388,22 @@ func (m mark) add(p *plot.Plot) error {
 	}
 	if !m.bare || len(points) == 1 {
 		p.Add(marks)
+	}
+	return nil
+}
+
+// addBars adds a bar from low to high at each point that has one.
+func (m mark) addBars(p *plot.Plot) error {
+	for _, at := range m.points {
+		if at.high <= at.low {
+			continue
+		}
+		bar, err := plotter.NewLine(plotter.XYs{{X: at.x, Y: at.low}, {X: at.x, Y: at.high}})
+		if err != nil {
+			return err
+		}
+		bar.Color, bar.Width = palette[m.look.colour], 0.5
+		p.Add(bar)
 	}
 	return nil
 }

@@ -34,11 +34,15 @@ func Figures(all []rows.Row) ([]Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []Figure
+	return figures(s, all), nil
+}
+
+// figures are those of rows whose summary is known.
+func figures(s Summary, all []rows.Row) (out []Figure) {
 	for _, c := range charts(s, all) {
 		out = append(out, c.figure())
 	}
-	return out, nil
+	return out
 }
 
 // FigureFormats are the kinds of files that figures are written as.
@@ -58,17 +62,15 @@ func (f Figure) Render(format string) ([]byte, error) {
 }
 
 // figureFiles are all figures in all formats; the keys are file names.
-func figureFiles(all []rows.Row) (map[string][]byte, error) {
-	figures, err := Figures(all)
-	if err != nil {
-		return nil, err
-	}
+func figureFiles(s Summary, all []rows.Row) (map[string][]byte, error) {
 	out := map[string][]byte{}
-	for _, f := range figures {
+	for _, f := range figures(s, all) {
 		for _, format := range FigureFormats {
-			if out[f.Name+"."+format], err = f.Render(format); err != nil {
+			raw, err := f.Render(format)
+			if err != nil {
 				return nil, err
 			}
+			out[f.Name+"."+format] = raw
 		}
 	}
 	return out, nil

@@ -23,7 +23,7 @@ import (
 
 func figuresOf(t *testing.T, all []rows.Row) map[string][]byte {
 	t.Helper()
-	out, err := figureFiles(all)
+	out, err := figureFiles(summarize(t, all), all)
 	if err != nil {
 		t.Fatal(err)
 	}

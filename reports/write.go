@@ -58,7 +58,7 @@ func WriteAll(dir string, all []rows.Row, title string) error {
 	if err != nil {
 		return err
 	}
-	files, err := figureFiles(all)
+	files, err := figureFiles(s, all)
 	if err != nil {
 		return err
 	}
