@@ -298,7 +298,7 @@ func TestMaskedGarbage(t *testing.T) {
 			}
 			var sum [16]float32
 			Exp2(x, 0, keep, &sum)
-			if total := sumLanes(&sum); total != 37 {
+			if total := SumLanes(&sum); total != 37 {
 				t.Errorf("%g masked: sum %g, want 37", garbage, total)
 			}
 			if x[3] != 0 || x[28] != 0 || x[34] != 0 {

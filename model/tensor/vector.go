@@ -36,7 +36,7 @@ func Exp2(x []float32, max float32, keep []uint16, sum *[16]float32) { vector.ex
 func Softmax(scores []float32, keep []uint16) float32 {
 	var lanes [16]float32
 	Exp2(scores, Max(scores, keep), keep, &lanes)
-	return sumLanes(&lanes)
+	return SumLanes(&lanes)
 }
 
 // Scale multiplies x by s.
@@ -175,7 +175,7 @@ func squaresGo(x []float32) float32 {
 	for i, v := range x {
 		lanes[i&15] = fma(v, v, lanes[i&15])
 	}
-	return sumLanes(&lanes)
+	return SumLanes(&lanes)
 }
 
 // absolutesGo sums absolute values in 16 lanes, then the lanes as a tree.
@@ -184,13 +184,13 @@ func absolutesGo(x []float32) float32 {
 	for i, v := range x {
 		lanes[i&15] += absolute(v)
 	}
-	return sumLanes(&lanes)
+	return SumLanes(&lanes)
 }
 
 func absolute(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
 
-// sumLanes adds 16 partial sums up as a tree; it overwrites them.
-func sumLanes(lanes *[16]float32) float32 {
+// SumLanes adds 16 partial sums up as a tree; it overwrites them.
+func SumLanes(lanes *[16]float32) float32 {
 	for width := 8; width > 0; width /= 2 {
 		for i := range width {
 			lanes[i] += lanes[i+width]

@@ -112,7 +112,7 @@ func (a vectorAsm) kernels() vectorKernels {
 			for i, v := range x[whole:] {
 				lanes[i] = fma(v, v, lanes[i])
 			}
-			return sumLanes(&lanes)
+			return SumLanes(&lanes)
 		},
 		absolutes: func(x []float32) float32 {
 			var lanes [16]float32
@@ -123,7 +123,7 @@ func (a vectorAsm) kernels() vectorKernels {
 			for i, v := range x[whole:] {
 				lanes[i] += absolute(v)
 			}
-			return sumLanes(&lanes)
+			return SumLanes(&lanes)
 		},
 	}
 }
