@@ -1,6 +1,9 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // LayerKeep lists the positions that stay in one layer's KV cache, each list
 // ascending and without repeats. There is one list for all heads, one per KV
@@ -63,21 +66,28 @@ func (k Keep) Budget(n int) float64 {
 	return sum / float64(len(k))
 }
 
-// Entries counts the (head, position) pairs that a cache with this Keep stores:
-// a list shared by all heads is stored once per KV head, a list per query head
-// once per query head, as the codes that choose so do.
-func (k Keep) Entries(s Shape) int {
+// entries counts the (head, position) pairs that a cache with this choice stores,
+// of positions from lo on: a list shared by all heads is stored once per KV head,
+// a list per query head once per query head, as the codes that choose so do. With
+// repeated, every list is stored once per query head.
+func (k LayerKeep) entries(s Shape, lo int, repeated bool) int {
 	sum := 0
-	for _, layer := range k {
-		for _, list := range layer {
-			if len(layer) == 1 {
-				sum += len(list) * s.KVHeads
-				continue
-			}
-			sum += len(list)
-		}
+	for _, list := range k {
+		sum += len(reachable(list, lo))
+	}
+	switch {
+	case repeated:
+		return sum * s.Heads / len(k)
+	case len(k) == 1:
+		return sum * s.KVHeads
 	}
 	return sum
+}
+
+// reachable are the positions of an ascending list from lo on.
+func reachable(list []int32, lo int) []int32 {
+	at, _ := slices.BinarySearch(list, int32(lo))
+	return list[at:]
 }
 
 // Check reports the first way in which k is no valid choice over n positions of

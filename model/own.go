@@ -106,7 +106,7 @@ func newOwnCache(m *Model, p *Prefix, v Variant) *ownCache {
 			for u.to = from; u.to < s.Heads && layer.listOf(u.to, s) == u.list && u.to/s.Group() == u.kv; u.to++ {
 			}
 			from = u.to
-			u.at = slices.Clone(layer[u.list])
+			u.at = slices.Clone(reachable(layer[u.list], p.reach(v, l)))
 			u.where = make([]int32, p.tokens)
 			u.keys = tensor.NewPacked(len(u.at), s.HeadDim)
 			u.values = make([]float32, 0, len(u.at)*s.HeadDim)

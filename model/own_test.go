@@ -37,7 +37,7 @@ func TestAlone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if bytes := int64(v.Keep.Entries(s)) * int64(s.HeadDim) * 8; alone.KVBytes() != bytes {
+			if bytes := sumBytes(p.HeldBytes(v, false)); alone.KVBytes() != bytes {
 				t.Errorf("variant %d holds %d bytes, want %d", i, alone.KVBytes(), bytes)
 			}
 			got, err := m.DecodeAlone(context.Background(), alone, opt)
@@ -51,7 +51,7 @@ func TestAlone(t *testing.T) {
 				continue
 			}
 			// With every token that enters, an entry leaves every list.
-			if bytes := int64(v.Keep.Entries(s)) * int64(s.HeadDim) * 8; alone.KVBytes() != bytes {
+			if bytes := sumBytes(p.HeldBytes(v, false)); alone.KVBytes() != bytes {
 				t.Errorf("variant %d holds %d bytes at the end, began with %d", i, alone.KVBytes(), bytes)
 			}
 		}
@@ -74,5 +74,42 @@ func dropFaintest() func(*Step) error {
 			}
 		}
 		return nil
+	}
+}
+
+func sumBytes(all []int64) (sum int64) {
+	for _, x := range all {
+		sum += x
+	}
+	return sum
+}
+
+// What a layer's window hides from every later token is not held; a choice that
+// all heads share stands once per KV head, or per query head where keys and values
+// are repeated.
+func TestHeldBytes(t *testing.T) {
+	s := Shape{Layers: 2, Heads: 6, KVHeads: 2, HeadDim: 8}
+	p := NewPrefix(s, 10, Needs{})
+	p.model = &Model{layers: []layer{{LayerConfig: LayerConfig{Window: 4}}, {}}}
+	const entry = 8 * 2 * 4
+	for name, c := range map[string]struct {
+		v              Variant
+		held, repeated []int64 // entries
+	}{
+		"full":           {Variant{Keep: All(2, 10)}, []int64{2 * 3, 2 * 10}, []int64{6 * 3, 6 * 10}},
+		"one list":       {Variant{Keep: Keep{{{0, 6, 7, 9}}, {{0, 6, 7, 9}}}}, []int64{2 * 2, 2 * 4}, []int64{6 * 2, 6 * 4}},
+		"per KV head":    {Variant{Keep: Keep{{{0}, {8, 9}}, {{0}, {8, 9}}}}, []int64{2, 3}, []int64{6, 9}},
+		"per query head": {Variant{Keep: Keep{{{0}, {1}, {2}, {3}, {4}, {9}}, {{0}, {1}, {2}, {3}, {4}, {9}}}}, []int64{1, 6}, []int64{1, 6}},
+		"evicting":       {Variant{Keep: All(2, 10), Evict: dropSecond}, []int64{20, 20}, []int64{60, 60}},
+	} {
+		for l := range c.held {
+			c.held[l], c.repeated[l] = entry*c.held[l], entry*c.repeated[l]
+		}
+		if diff := cmp.Diff(c.held, p.HeldBytes(c.v, false)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if diff := cmp.Diff(c.repeated, p.HeldBytes(c.v, true)); diff != "" {
+			t.Errorf("%s, repeated (-want +got):\n%s", name, diff)
+		}
 	}
 }

@@ -163,6 +163,28 @@ func (p *Prefix) SetKeyValue(layer, kvHead, pos int, key, value []float32) {
 // of the full cache, since pruning happens after prefill.
 func (p *Prefix) Logits() []float32 { return p.logits }
 
+// HeldBytes is what a cache that holds a variant's choice alone takes for keys and
+// values after prefill, in every layer, in bytes: [layers]. Entries that a layer's
+// window hides from all later queries are not held, unless the variant evicts or
+// has positions of its own, which count them. With repeated, keys and values stand
+// once per query head, as in codes that repeat them before they cache them.
+func (p *Prefix) HeldBytes(v Variant, repeated bool) []int64 {
+	out := make([]int64, len(v.Keep))
+	for l, layer := range v.Keep {
+		out[l] = int64(layer.entries(p.shape, p.reach(v, l), repeated)) * int64(p.shape.HeadDim) * 2 * 4
+	}
+	return out
+}
+
+// reach is the first position of the prompt that a later query may see in a layer.
+func (p *Prefix) reach(v Variant, layer int) int {
+	if p.model == nil || v.Evict != nil || v.Rebase {
+		return 0
+	}
+	lo, _ := visible(p.model.layers[layer].Window, p.tokens)
+	return lo
+}
+
 // KVBytes is what the keys and values of the prefix occupy.
 func (p *Prefix) KVBytes() int64 {
 	return int64(p.tokens) * int64(p.shape.Layers) * int64(p.shape.KVHeads) * int64(p.shape.HeadDim) * 2 * 4

@@ -8,9 +8,10 @@ import (
 )
 
 var h2oInfo = Info{
-	Name:  "h2o",
-	About: "heavy hitters: the entries that received most attention, plus the newest",
-	Paper: "H2O, arXiv 2306.14048; default as in ReFreeKV's evaluation, arXiv 2502.16886",
+	Name:    "h2o",
+	About:   "heavy hitters: the entries that received most attention, plus the newest",
+	Paper:   "H2O, arXiv 2306.14048; default as in ReFreeKV's evaluation, arXiv 2502.16886",
+	Repeats: true,
 	Options: []Option{
 		budgetOption, windowOption, headsOption, groupOption,
 		{Name: "rows", Default: "window", Choices: []string{"window", "all"}, About: "window: attention of the window's queries, as in ReFreeKV's evaluation; all: of every query of the prompt, as in KVCache-Factory and the H2O paper"},

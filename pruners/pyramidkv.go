@@ -8,9 +8,10 @@ import (
 )
 
 var pyramidKVInfo = Info{
-	Name:  "pyramidkv",
-	About: "any score, with budgets that fall from layer to layer",
-	Paper: "PyramidKV, arXiv 2406.02069",
+	Name:    "pyramidkv",
+	About:   "any score, with budgets that fall from layer to layer",
+	Paper:   "PyramidKV, arXiv 2406.02069",
+	Repeats: true,
 	Options: []Option{
 		budgetOption, scoreBy("snapkv"),
 		{Name: "schedule", Default: "released", Choices: []string{"released", "factory", "kvpress"}, About: "how layers share the budget: as in ReFreeKV's released code, as in KVCache-Factory today (both hold somewhat more than the budget), or as in kvpress"},

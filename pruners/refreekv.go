@@ -10,9 +10,10 @@ import (
 )
 
 var refreekvInfo = Info{
-	Name:  "refreekv",
-	About: "threshold-free: evicts the oldest entries of a layer until the last row's attention norm falls by the threshold",
-	Paper: "ReFreeKV, arXiv 2502.16886",
+	Name:    "refreekv",
+	About:   "threshold-free: evicts the oldest entries of a layer until the last row's attention norm falls by the threshold",
+	Paper:   "ReFreeKV, arXiv 2502.16886",
+	Repeats: true,
 	Options: []Option{
 		{Name: "threshold", Default: 0.01, About: thresholdOption.About + "; negative: random control that keeps this share of the candidates"},
 		{Name: "sinks", Default: 4, About: "first tokens that always stay"},

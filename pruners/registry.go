@@ -58,6 +58,10 @@ type Info struct {
 	About   string // one line
 	Paper   string
 	Options []Option
+	// Repeats: the released code (that of ReFreeKV's evaluation, KVCache-Factory)
+	// repeats keys and values to the query heads before it caches them, and so
+	// holds every kept entry once per query head.
+	Repeats bool
 }
 
 // An Option is one setting of a method.
@@ -75,6 +79,13 @@ func List() []Info {
 		out[i] = m.info
 	}
 	return out
+}
+
+// Repeats tells whether a method's released code holds every kept entry once per
+// query head, see [Info].
+func Repeats(name string) bool {
+	m, err := find(name)
+	return err == nil && m.info.Repeats
 }
 
 func find(name string) (method, error) { return findIn(registry, "pruner", name) }

@@ -3,9 +3,10 @@ package pruners
 import "fmt"
 
 var snapkvInfo = Info{
-	Name:  "snapkv",
-	About: "entries that the observation window attends to, pooled over neighbours, plus the window",
-	Paper: "SnapKV, arXiv 2404.14469; default as in ReFreeKV's evaluation, arXiv 2502.16886",
+	Name:    "snapkv",
+	About:   "entries that the observation window attends to, pooled over neighbours, plus the window",
+	Paper:   "SnapKV, arXiv 2404.14469; default as in ReFreeKV's evaluation, arXiv 2502.16886",
+	Repeats: true,
 	Options: []Option{
 		budgetOption, windowOption, headsOption, groupOption,
 		{Name: "kernel", Default: 7, About: "width of the pooling, odd"},

@@ -7,9 +7,10 @@ import (
 )
 
 var streamingInfo = Info{
-	Name:  "streamingllm",
-	About: "sink tokens plus the newest tokens",
-	Paper: "StreamingLLM, arXiv 2309.17453",
+	Name:    "streamingllm",
+	About:   "sink tokens plus the newest tokens",
+	Paper:   "StreamingLLM, arXiv 2309.17453",
+	Repeats: true,
 	Options: []Option{
 		budgetOption,
 		{Name: "sinks", Default: 4, About: "first tokens that always stay"},

@@ -51,6 +51,10 @@ type Cell struct {
 	// Memory is the bytes held over the bytes of the full cache, in percent. It is
 	// more than the budget where a method keeps entries per query head.
 	Memory float64 `json:"memory"`
+	// Released is what the method's released code holds for the same choice, in
+	// percent of the full cache: codes that repeat keys and values to the query heads
+	// hold every entry once per query head. 0 in runs that did not tell.
+	Released float64 `json:"memory_released,omitempty"`
 	// Fidelity to the full cache, mean over the records that have it.
 	Fidelity *Fidelity `json:"fidelity,omitempty"`
 }
@@ -100,7 +104,7 @@ func newTable(all []rows.Row) Table {
 func newCell(mine []rows.Row, task string) Cell {
 	var c Cell
 	var budgets []float64
-	var held, full float64
+	var held, released, full float64
 	var likeness []Fidelity
 	for _, r := range mine {
 		switch {
@@ -112,6 +116,7 @@ func newCell(mine []rows.Row, task string) Cell {
 			c.Score += 100 * r.Score
 			budgets = append(budgets, 100*r.Budget)
 			held += float64(r.KVBytes)
+			released += float64(r.ReleasedKVBytes)
 			full += float64(r.FullKVBytes)
 			if f := r.Fidelity; f != nil {
 				likeness = append(likeness, Fidelity{1, f.KL, 100 * f.Agreement, f.Reference})
@@ -125,7 +130,7 @@ func newCell(mine []rows.Row, task string) Cell {
 	c.Score /= float64(c.Records)
 	c.Budget, c.Spread = meanAndSpread(budgets)
 	if full > 0 {
-		c.Memory = 100 * held / full
+		c.Memory, c.Released = 100*held/full, 100*released/full
 	}
 	return c
 }
@@ -176,10 +181,11 @@ func average(cells []Cell) Cell {
 		a.Budget += c.Budget
 		a.Spread += c.Spread
 		a.Memory += c.Memory
+		a.Released += c.Released
 	}
 	a.Fidelity = meanFidelity(likeness)
 	if n > 0 {
-		a.Score, a.Budget, a.Spread, a.Memory = a.Score/n, a.Budget/n, a.Spread/n, a.Memory/n
+		a.Score, a.Budget, a.Spread, a.Memory, a.Released = a.Score/n, a.Budget/n, a.Spread/n, a.Memory/n, a.Released/n
 	}
 	return a
 }

@@ -39,7 +39,7 @@ func line(t *testing.T, table Table, variant string) Line {
 func TestAverages(t *testing.T) {
 	row := func(task string, index int, variant string, score, budget float64, held int64) rows.Row {
 		pruner, _, _ := strings.Cut(variant, " ")
-		return rows.Row{Model: "m", ContextLength: 8, Task: task, Protocol: "paper", Index: index, Variant: variant, Pruner: pruner, Score: score, Budget: budget, KVBytes: held, FullKVBytes: 100}
+		return rows.Row{Model: "m", ContextLength: 8, Task: task, Protocol: "paper", Index: index, Variant: variant, Pruner: pruner, Score: score, Budget: budget, KVBytes: held, FullKVBytes: 100, ReleasedKVBytes: 2 * held}
 	}
 	failed := row("b", 2, "full", 0, 0, 0)
 	failed.Error = "no"
@@ -58,12 +58,12 @@ func TestAverages(t *testing.T) {
 	want := []Line{
 		{
 			Variant: "full", Pruner: "full", VsFull: new(float64),
-			Cells:   []Cell{{Records: 2, Score: 60, Budget: 100, Memory: 100}, {Records: 1, Errors: 1, Score: 20, Budget: 100, Memory: 100}},
-			Average: Cell{Records: 3, Errors: 1, Score: 40, Budget: 100, Memory: 100}, // tasks weigh the same, records do not
+			Cells:   []Cell{{Records: 2, Score: 60, Budget: 100, Memory: 100, Released: 200}, {Records: 1, Errors: 1, Score: 20, Budget: 100, Memory: 100, Released: 200}},
+			Average: Cell{Records: 3, Errors: 1, Score: 40, Budget: 100, Memory: 100, Released: 200}, // tasks weigh the same, records do not
 		}, {
 			Variant: "h2o budget=0.5", Pruner: "h2o", VsFull: &ratio,
-			Cells:   []Cell{{Records: 2, Score: 45, Budget: 50, Spread: 10, Memory: 150}, {Records: 1, Score: 30, Budget: 50, Memory: 50}},
-			Average: Cell{Records: 3, Score: 37.5, Budget: 50, Spread: 5, Memory: 100},
+			Cells:   []Cell{{Records: 2, Score: 45, Budget: 50, Spread: 10, Memory: 150, Released: 300}, {Records: 1, Score: 30, Budget: 50, Memory: 50, Released: 100}},
+			Average: Cell{Records: 3, Score: 37.5, Budget: 50, Spread: 5, Memory: 100, Released: 200},
 		},
 	}
 	if diff := cmp.Diff(want, table.Lines, cmpopts.EquateApprox(0, 1e-9)); diff != "" {

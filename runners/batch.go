@@ -205,7 +205,7 @@ func (r *run) prefill(ctx context.Context, h *hand) error {
 		}
 		h.rows[i] = p.row(h.blank)
 		h.rows[i].Timing = rows.Timing{Prefill: prefillSeconds, Shared: prefix.Shared(), Select: time.Since(begin).Seconds()}
-		fillKept(&h.rows[i], variant.Keep, prefix)
+		fillKept(&h.rows[i], variant, prefix)
 		h.decoded, h.variants = append(h.decoded, i), append(h.variants, variant)
 	}
 	return nil

@@ -82,7 +82,7 @@ func (r *run) compacted(ctx context.Context, v PlannedVariant, tokens []int32, r
 		return nil, err
 	}
 	row.Timing.Select = time.Since(begin).Seconds()
-	fillKept(row, variant.Keep, prefix)
+	fillKept(row, variant, prefix)
 	return cache, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"refreekv/datasets"
 	"refreekv/model"
 	"refreekv/model/hub"
+	"refreekv/pruners"
 	"refreekv/runners/rows"
 	"refreekv/tasks"
 )
@@ -283,15 +284,24 @@ func allFinite(all []float32) bool {
 	return !slices.ContainsFunc(all, func(x float32) bool { return !isFinite(float64(x)) })
 }
 
-// fillKept writes down what a variant keeps.
-func fillKept(row *rows.Row, keep model.Keep, prefix *model.Prefix) {
-	row.Kept = make([]float64, len(keep))
-	for l, layer := range keep {
+// fillKept writes down what a variant keeps and what that takes.
+func fillKept(row *rows.Row, v model.Variant, prefix *model.Prefix) {
+	row.Kept = make([]float64, len(v.Keep))
+	for l, layer := range v.Keep {
 		row.Kept[l] = layer.Kept()
 	}
-	row.Budget = keep.Budget(prefix.Len())
-	row.KVBytes = int64(keep.Entries(prefix.Shape())) * int64(prefix.Shape().HeadDim) * 2 * 4
-	row.FullKVBytes = prefix.KVBytes()
+	row.Budget = v.Keep.Budget(prefix.Len())
+	row.KVBytesLayers = prefix.HeldBytes(v, false)
+	row.KVBytes = sumBytes(row.KVBytesLayers)
+	row.ReleasedKVBytes = sumBytes(prefix.HeldBytes(v, pruners.Repeats(row.Pruner)))
+	row.FullKVBytes = sumBytes(prefix.HeldBytes(model.Variant{Keep: model.All(prefix.Shape().Layers, prefix.Len())}, false))
+}
+
+func sumBytes(all []int64) (total int64) {
+	for _, x := range all {
+		total += x
+	}
+	return total
 }
 
 // decodeOptions translates a task's stop rules into token ids.

@@ -152,6 +152,13 @@ func TestRun(t *testing.T) {
 						if want := int64(2 * heads * kept * 16 * 2 * 4); r.KVBytes != want {
 							t.Errorf("row %d, %s: %d bytes held, want %d", at-1, variant, r.KVBytes, want)
 						}
+						if want := []int64{r.KVBytes / 2, r.KVBytes / 2}; !cmp.Equal(r.KVBytesLayers, want) {
+							t.Errorf("row %d, %s: %d bytes held in the layers, want %d", at-1, variant, r.KVBytesLayers, want)
+						}
+					}
+					if variant != "full" && variant != "refreekv" && r.ReleasedKVBytes != r.KVBytes || variant == "full" && r.ReleasedKVBytes != r.FullKVBytes ||
+						variant == "refreekv" && r.ReleasedKVBytes != 2*r.KVBytes { // one choice for all heads, once per query head there
+						t.Errorf("row %d, %s: %d bytes as released, %d held", at-1, variant, r.ReleasedKVBytes, r.KVBytes)
 					}
 					if want := int64(2 * 2 * r.PromptTokens * 16 * 2 * 4); r.FullKVBytes != want {
 						t.Errorf("row %d: full cache of %d bytes, want %d", at-1, r.FullKVBytes, want)

@@ -33,8 +33,14 @@ type Row struct {
 
 	Kept        []float64 `json:"kept"`          // [layers] kept prompt entries, mean over heads
 	Budget      float64   `json:"budget"`        // kept share of the prompt, 0..1, mean over layers
-	KVBytes     int64     `json:"kv_bytes"`      // bytes of keys and values the variant's cache holds after selection
-	FullKVBytes int64     `json:"full_kv_bytes"` // bytes of the full cache of the same prompt
+	KVBytes     int64     `json:"kv_bytes"`      // bytes of keys and values the variant's cache holds after selection, float32
+	FullKVBytes int64     `json:"full_kv_bytes"` // bytes of the full cache of the same prompt, kept once per KV head
+	// KVBytesLayers is KVBytes per layer: [layers]. ReleasedKVBytes is what the
+	// method's released code holds for the same choice: where it repeats keys and
+	// values to the query heads, every kept entry once per query head. Both are
+	// absent in rows of versions that did not tell.
+	KVBytesLayers   []int64 `json:"kv_bytes_layers,omitempty"`
+	ReleasedKVBytes int64   `json:"released_kv_bytes,omitempty"`
 
 	Tokens []int32 `json:"tokens"` // generated token ids, the stop token left out
 	Text   string  `json:"text"`
