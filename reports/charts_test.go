@@ -292,7 +292,7 @@ func TestFiguresOfFewRows(t *testing.T) {
 	one.Kept = []float64{60, 20}
 	bad := row("a", 1, "refreekv", math.NaN(), math.Inf(1))
 	for name, all := range map[string][]rows.Row{"one": {one}, "one, full": {row("a", 0, "full", 1, 1)}, "not finite": {one, bad}} {
-		figures, err := Figures(all)
+		figures, err := allFigures(all)
 		if err != nil || len(figures) == 0 {
 			t.Fatalf("%s: %d figures (%v)", name, len(figures), err)
 		}
@@ -339,7 +339,7 @@ func TestTextsDoNotOverlap(t *testing.T) {
 		all[i].Kept = []float64{900, all[i].Budget * 900}
 		all[i].Labels = map[string]float64{"target_length": float64(8000 + 1000*(i%7)), "depth": float64(i%5) / 4}
 	}
-	figures, err := Figures(all)
+	figures, err := allFigures(all)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -405,4 +405,10 @@ func textsOf(t *testing.T, svg string) (out []placed) {
 		out = append(out, placed{text, size, box.Add(vg.Point{X: vg.Length(x), Y: vg.Length(-y)})})
 	}
 	return out
+}
+
+// allFigures are the figures of rows.
+func allFigures(all []rows.Row) ([]Figure, error) {
+	s, err := Summarize(all, Options{})
+	return Figures(s, all), err
 }

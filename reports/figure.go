@@ -27,18 +27,9 @@ type Figure struct {
 	paint   func(draw.Canvas) error
 }
 
-// Figures are all plots for which the rows hold what they need, in the order in
-// which a page shows them.
-func Figures(all []rows.Row) ([]Figure, error) {
-	s, err := Summarize(all)
-	if err != nil {
-		return nil, err
-	}
-	return figures(s, all), nil
-}
-
-// figures are those of rows whose summary is known.
-func figures(s Summary, all []rows.Row) (out []Figure) {
+// Figures are all plots for which the rows, summarized in s, hold what they need,
+// in the order in which a page shows them.
+func Figures(s Summary, all []rows.Row) (out []Figure) {
 	for _, c := range charts(s, all) {
 		out = append(out, c.figure())
 	}
@@ -64,7 +55,7 @@ func (f Figure) Render(format string) ([]byte, error) {
 // figureFiles are all figures in all formats; the keys are file names.
 func figureFiles(s Summary, all []rows.Row) (map[string][]byte, error) {
 	out := map[string][]byte{}
-	for _, f := range figures(s, all) {
+	for _, f := range Figures(s, all) {
 		for _, format := range FigureFormats {
 			raw, err := f.Render(format)
 			if err != nil {

@@ -183,7 +183,7 @@ func TestNoFigureWithoutResults(t *testing.T) {
 		t.Errorf("figures %q", names(files))
 	}
 	dir := t.TempDir()
-	if err := WriteAll(dir, all, "x"); err != nil {
+	if _, err := WriteAll(dir, all, Options{Title: "x"}); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "summary.md"))
@@ -292,14 +292,14 @@ func TestScale(t *testing.T) {
 func TestWriteAll(t *testing.T) {
 	dir := t.TempDir()
 	two := append(made("a", 512, 1, paperTasks, paper), made("b", 512, 1, paperTasks, paper)...)
-	if err := WriteAll(dir, two, "x"); err != nil {
+	if _, err := WriteAll(dir, two, Options{Title: "x"}); err != nil {
 		t.Fatal(err)
 	}
 	own := filepath.Join(dir, "figures", "drawn-by-hand.png")
 	if err := os.WriteFile(own, []byte("x"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteAll(dir, made("a", 512, 1, paperTasks[:1], paper), "x"); err != nil {
+	if _, err := WriteAll(dir, made("a", 512, 1, paperTasks[:1], paper), Options{Title: "x"}); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
@@ -326,7 +326,7 @@ func TestWriteAll(t *testing.T) {
 		t.Errorf("after a report of fewer models (-want +got):\n%s", diff)
 	}
 	blocked := filepath.Join(dir, "summary.md")
-	if err := WriteAll(blocked, two, "x"); err == nil || strings.Contains(err.Error(), "\n") {
+	if _, err := WriteAll(blocked, two, Options{Title: "x"}); err == nil || strings.Contains(err.Error(), "\n") {
 		t.Errorf("writing into a file: %v", err)
 	}
 }

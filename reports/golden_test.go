@@ -45,13 +45,13 @@ func TestGoldenTables(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, format := range Formats {
-				got, err := Render(c.rows, c.title, format)
+				got, err := Render(c.rows, Options{Title: c.title}, format)
 				if err != nil {
 					t.Fatal(err)
 				}
 				golden(t, name+"."+format, got)
 			}
-			s, err := Summarize(c.rows)
+			s, err := Summarize(c.rows, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,7 +65,7 @@ func TestGoldenTables(t *testing.T) {
 // The formats hold what another program can read.
 func TestFormatsAreWellFormed(t *testing.T) {
 	all := nasty()
-	sheet, err := Render(all, "x", "csv")
+	sheet, err := Render(all, Options{Title: "x"}, "csv")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,11 +76,11 @@ func TestFormatsAreWellFormed(t *testing.T) {
 	if len(lines) != 5 || lines[1][0] != all[0].Model || lines[3][3] != "odd|pruner budget=0.5 note=[a](b)_c_" {
 		t.Errorf("the CSV reads as %q", lines)
 	}
-	object, err := Render(all, "x", "json")
+	object, err := Render(all, Options{Title: "x"}, "json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := Summarize(all)
+	want, err := Summarize(all, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,14 +91,14 @@ func TestFormatsAreWellFormed(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the JSON reads as another summary (-want +got):\n%s", diff)
 	}
-	if _, err := Render(all, "x", "html"); err == nil {
+	if _, err := Render(all, Options{Title: "x"}, "html"); err == nil {
 		t.Error("an unknown format was rendered")
 	}
 }
 
 // Every cell separator in the Markdown table is ours: each line has as many.
 func TestMarkdownColumns(t *testing.T) {
-	text, err := Render(nasty(), "x", "md")
+	text, err := Render(nasty(), Options{Title: "x"}, "md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestLatexEscapes(t *testing.T) {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}
 	}
-	text, err := Render(nasty(), "x", "tex")
+	text, err := Render(nasty(), Options{Title: "x"}, "tex")
 	if err != nil {
 		t.Fatal(err)
 	}

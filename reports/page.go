@@ -24,6 +24,7 @@ const pageFile = "index.html"
 // A Page is what a run's index.html is made of.
 type Page struct {
 	Title      string
+	Summary    Summary // of the rows
 	Rows       []rows.Row
 	Provenance string // the text of run.yaml
 	Version    string // of the program
@@ -73,17 +74,16 @@ type pageFigure struct {
 }
 
 func (p Page) html() ([]byte, error) {
-	s, err := Summarize(p.Rows)
-	if err != nil {
-		return nil, err
-	}
+	s := p.Summary
 	view := pageView{Title: p.Title, About: s.about(), Provenance: p.Provenance, Version: p.Version}
 	for _, t := range s.Tables {
 		view.Tables = append(view.Tables, t.page())
 	}
-	if view.Figures, err = p.figures(); err != nil {
+	figures, err := p.figures()
+	if err != nil {
 		return nil, err
 	}
+	view.Figures = figures
 	data, err := p.data()
 	if err != nil {
 		return nil, err
@@ -157,12 +157,8 @@ func (t Table) page() pageTable {
 }
 
 func (p Page) figures() ([]pageFigure, error) {
-	all, err := Figures(p.Rows)
-	if err != nil {
-		return nil, err
-	}
 	var out []pageFigure
-	for _, f := range all {
+	for _, f := range Figures(p.Summary, p.Rows) {
 		svg, err := f.Render("svg")
 		if err != nil {
 			return nil, err

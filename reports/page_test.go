@@ -54,7 +54,11 @@ func pageRows(records int) []rows.Row {
 
 func page(records int) Page {
 	all := pageRows(records)
-	return Page{Title: "a <b> page", Rows: all, Provenance: "name: x\nabout: " + hostile, Version: "v1", Prompts: map[rows.PromptKey]rows.Prompt{
+	summary, err := Summarize(all, Options{})
+	if err != nil {
+		panic(err)
+	}
+	return Page{Title: "a <b> page", Summary: summary, Rows: all, Provenance: "name: x\nabout: " + hostile, Version: "v1", Prompts: map[rows.PromptKey]rows.Prompt{
 		all[0].PromptKey(): {Text: "What is the answer?" + hostile, Answers: []string{"42", hostile}},
 	}}
 }

@@ -7,8 +7,17 @@ import (
 	"slices"
 	"strings"
 
+	"refreekv/reports/stats"
 	"refreekv/runners/rows"
 )
+
+// Options say how rows are summarized.
+type Options struct {
+	Title string // of the report
+	// Margin is the loss in points within which a variant counts as lossless; 0
+	// stands for DefaultMargin.
+	Margin float64
+}
 
 // A Summary is what the rows of a run say, one table for each model and context
 // length.
@@ -21,6 +30,7 @@ type Table struct {
 	Model         string   `json:"model"`
 	ContextLength int      `json:"context_length"`
 	Protocol      string   `json:"protocol"`
+	Margin        float64  `json:"margin"` // the loss in points within which a variant counts as lossless
 	Tasks         []string `json:"tasks"`
 	Lines         []Line   `json:"lines"`
 	Notes         []string `json:"notes,omitempty"` // what a reader must know to read the figures
@@ -37,6 +47,10 @@ type Line struct {
 	// full-cache score, less 1, in percent. nil where the full cache was not run or
 	// scores 0 everywhere.
 	VsFull *float64 `json:"vs_full_percent"`
+	// VsFullInterval is its 95 % interval, by bootstrap; nil where VsFull is, and of
+	// the full cache itself.
+	VsFullInterval *stats.Interval `json:"vs_full_interval,omitempty"`
+	VsFullRank     int             `json:"vs_full_rank,omitempty"` // as Cell.Rank
 }
 
 // A Cell is one variant's result on one task.
@@ -57,6 +71,16 @@ type Cell struct {
 	Released float64 `json:"memory_released,omitempty"`
 	// Fidelity to the full cache, mean over the records that have it.
 	Fidelity *Fidelity `json:"fidelity,omitempty"`
+	// Interval is that of the score, 95 %, by bootstrap; nil without a result.
+	Interval *stats.Interval `json:"interval,omitempty"`
+	// Against compares with the full cache; nil for the full cache itself and where
+	// no record was scored under both. That of an average compares the means over
+	// the tasks.
+	Against *Comparison `json:"against_full,omitempty"`
+	// Rank is 1 for the best and 2 for the second best score among the pruned
+	// variants, as printed; several share a rank where they tie. 0: neither, or all
+	// are alike.
+	Rank int `json:"rank,omitempty"`
 }
 
 // Fidelity is how near a variant stays to the full cache when both are fed the
@@ -70,19 +94,22 @@ type Fidelity struct {
 
 // Summarize gathers rows into tables. Models, context lengths, tasks and variants
 // keep the order in which they first occur.
-func Summarize(all []rows.Row) (Summary, error) {
+func Summarize(all []rows.Row, o Options) (Summary, error) {
 	if len(all) == 0 {
 		return Summary{}, errors.New("there are no rows to report")
 	}
+	if o.Margin == 0 {
+		o.Margin = DefaultMargin
+	}
 	var s Summary
 	for _, group := range groupBy(all, func(r rows.Row) [2]string { return [2]string{r.Model, fmt.Sprint(r.ContextLength)} }) {
-		s.Tables = append(s.Tables, newTable(group))
+		s.Tables = append(s.Tables, newTable(group, o.Margin))
 	}
 	return s, nil
 }
 
-func newTable(all []rows.Row) Table {
-	t := Table{Model: all[0].Model, ContextLength: all[0].ContextLength, Protocol: all[0].Protocol}
+func newTable(all []rows.Row, margin float64) Table {
+	t := Table{Model: all[0].Model, ContextLength: all[0].ContextLength, Protocol: all[0].Protocol, Margin: margin}
 	for _, r := range all {
 		if !slices.Contains(t.Tasks, r.Task) {
 			t.Tasks = append(t.Tasks, r.Task)
@@ -97,6 +124,8 @@ func newTable(all []rows.Row) Table {
 		t.Lines = append(t.Lines, line)
 	}
 	t.compareWithFull()
+	t.measure(all)
+	t.rank()
 	t.note()
 	return t
 }

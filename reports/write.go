@@ -21,12 +21,12 @@ var Formats = []string{"md", "tex", "csv", "json"}
 func IsFormat(format string) bool { return slices.Contains(Formats, format) }
 
 // Render renders the tables of rows in one format.
-func Render(all []rows.Row, title, format string) ([]byte, error) {
-	s, err := Summarize(all)
+func Render(all []rows.Row, o Options, format string) ([]byte, error) {
+	s, err := Summarize(all, o)
 	if err != nil {
 		return nil, err
 	}
-	return s.render(title, format)
+	return s.render(o.Title, format)
 }
 
 func (s Summary) render(title, format string) ([]byte, error) {
@@ -52,12 +52,16 @@ func (s Summary) render(title, format string) ([]byte, error) {
 
 // WriteAll writes summary.md, .tex, .csv and .json and the figures of a run into
 // its folder, and removes figures that it no longer has. Each file appears whole
-// or not at all.
-func WriteAll(dir string, all []rows.Row, title string) error {
-	s, err := Summarize(all)
+// or not at all. It returns what it summarized.
+func WriteAll(dir string, all []rows.Row, o Options) (Summary, error) {
+	s, err := Summarize(all, o)
 	if err != nil {
-		return err
+		return Summary{}, err
 	}
+	return s, s.write(dir, o.Title, all)
+}
+
+func (s Summary) write(dir, title string, all []rows.Row) error {
 	files, err := figureFiles(s, all)
 	if err != nil {
 		return err

@@ -79,7 +79,7 @@ func printReport(w io.Writer, dirs []string, format string) error {
 	if err != nil {
 		return err
 	}
-	text, err := reports.Render(all, provenance.Config.Name, format)
+	text, err := reports.Render(all, reports.Options{Title: provenance.Config.Name}, format)
 	if err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(dirs, ", "), err)
 	}

@@ -147,15 +147,11 @@ func writeReport(cmd *cobra.Command, dir string, all []rows.Row, texts bool, don
 	if err != nil {
 		return err
 	}
-	title := provenance.Config.Name
-	if err := reports.WriteAll(dir, all, title); err != nil {
-		return err
-	}
-	page, err := writePage(cmd, dir, provenance, all, texts)
+	summary, err := reports.WriteAll(dir, all, reports.Options{Title: provenance.Config.Name})
 	if err != nil {
 		return err
 	}
-	summary, err := reports.Summarize(all)
+	page, err := writePage(cmd, dir, provenance, summary, all, texts)
 	if err != nil {
 		return err
 	}
@@ -168,8 +164,8 @@ func writeReport(cmd *cobra.Command, dir string, all []rows.Row, texts bool, don
 }
 
 // writePage writes a run's index.html.
-func writePage(cmd *cobra.Command, dir string, provenance *runners.Provenance, all []rows.Row, texts bool) (path string, err error) {
-	page := reports.Page{Title: provenance.Config.Name, Rows: all, Version: runners.Version(), NoTexts: !texts}
+func writePage(cmd *cobra.Command, dir string, provenance *runners.Provenance, summary reports.Summary, all []rows.Row, texts bool) (path string, err error) {
+	page := reports.Page{Title: provenance.Config.Name, Summary: summary, Rows: all, Version: runners.Version(), NoTexts: !texts}
 	if page.Provenance, err = provenance.YAML(); err != nil {
 		return "", err
 	}
