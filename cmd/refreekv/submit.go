@@ -64,7 +64,7 @@ missing if --missing is given; nothing is computed twice. Then
 	f.StringVar(&s.job.Time, "time", "", "time limit of a shard, e.g. 12:00:00 (slurm)")
 	f.IntVar(&s.job.AtOnce, "at-once", 0, "how many shards may run at the same time (0: no limit)")
 	f.StringArrayVar(&s.job.Env, "env", nil, "set a variable for every shard, NAME=value, e.g. REFREEKV_CACHE=/shared/cache; repeat for more")
-	f.StringVar(&s.binary, "binary", "", "path of refreekv on the nodes (default: this program; k8s: refreekv)")
+	f.StringVar(&s.binary, "binary", "", "path of refreekv on the nodes (default: this program; in a container: refreekv)")
 	f.StringVar(&s.slurm.Partition, "partition", "", "Slurm partition")
 	f.StringVar(&s.slurm.Account, "account", "", "Slurm account")
 	f.StringVar(&s.slurm.Container, "container", "", "image to run in with apptainer (slurm)")
@@ -135,7 +135,7 @@ func (s *submission) check(cmd *cobra.Command) error {
 			return usageError{fmt.Errorf("--env %q: want NAME=value", variable)}
 		}
 	}
-	if s.engine == "slurm" && s.binary == "" {
+	if s.engine == "slurm" && s.binary == "" && s.slurm.Container == "" {
 		path, err := os.Executable()
 		if err != nil {
 			return fmt.Errorf("finding this program: %w; give its path on the nodes with --binary", err)
