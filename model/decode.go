@@ -180,6 +180,12 @@ func (s *stream) accept(token int32) {
 // argmaxWithout returns the index of the largest logit that is not excluded,
 // the lowest such index on ties.
 func argmaxWithout(logits []float32, excluded []int32) int32 {
+	if len(excluded) == 0 {
+		highest := tensor.Max(logits, nil)
+		if i := slices.Index(logits, highest); i >= 0 {
+			return int32(i)
+		}
+	}
 	best := int32(-1)
 	for i, x := range logits {
 		if best >= 0 && x <= logits[best] {

@@ -54,40 +54,49 @@ func (d *decoder) feed(queries []query) error {
 	}
 	for l := range d.m.layers {
 		layer := &d.m.layers[l]
-		d.normRows(rows, layer.attnNorm)
-		mulPanels(layer.qkv, d.qkv, d.norm, rows)
-		width := layer.qkv.N
-		for i, q := range queries {
-			var at turn
-			if layer.Rope >= 0 {
-				at = turns[layer.Rope][i]
-			}
-			d.m.biasAndNorm(l, d.qkv[i*width:(i+1)*width])
-			keys, values := d.m.rotate(d.qkv[i*width:(i+1)*width], at.cos, at.sin)
-			if q.s.own != nil {
-				q.s.own.store(l, q.s.p.Len()+q.entry, keys, values)
-			} else {
-				q.s.tail.store(l, q.entry, keys, values)
-			}
+		if l == 0 {
+			eachRowRange(rows, func(from, to int) { d.normRows(from, to, layer.attnNorm) })
 		}
+		mulPanels(layer.qkv, d.qkv, d.norm, rows)
+		eachRowRange(rows, func(from, to int) {
+			for i := from; i < to; i++ {
+				var at turn
+				if layer.Rope >= 0 {
+					at = turns[layer.Rope][i]
+				}
+				d.storeQuery(l, i, queries[i], at)
+			}
+		})
 		if queries[0].s.own != nil {
 			queries[0].s.own.attend(d, l)
 		} else {
 			d.attend(l, queries, groups)
 		}
 		mulPanels(layer.out, d.norm, d.attn, rows)
-		d.m.addToResidual(d.x[:rows*c.Hidden], d.norm, layer.outBias, layer.attnPost)
-		d.normRows(rows, layer.ffnNorm)
+		eachRowRange(rows, func(from, to int) {
+			d.m.addToResidual(d.x[from*c.Hidden:to*c.Hidden], d.norm[from*c.Hidden:], layer.outBias, layer.attnPost)
+			d.normRows(from, to, layer.ffnNorm)
+		})
 		eachPanelRange(layer.gateUp.Panels()/2, func(from, to int) {
-			layer.gateUp.Mul(d.wide, layer.gateUp.N, d.norm, c.Hidden, rows, 2*from, 2*to, false)
-			c.gate(d.ffn, d.wide, rows, layer.gateUp.N, from, to)
+			for pair := from; pair < to; pair++ {
+				// A pair of panels has a part of wide for itself.
+				wide := d.wide[pair*rows*2*tensor.Panel:]
+				layer.gateUp.MulPanels(wide, 2*tensor.Panel, d.norm, c.Hidden, rows, 2*pair, 2*pair+2)
+				c.gate(d.ffn[pair*tensor.Panel:], layer.gateUp.N/2, wide, rows)
+			}
 		})
 		eachPanelRange(layer.down.Panels(), func(from, to int) {
 			layer.down.Mul(d.norm, c.Hidden, d.ffn, layer.gateUp.N/2, rows, from, to, false)
 		})
-		d.m.addToResidual(d.x[:rows*c.Hidden], d.norm, nil, layer.ffnPost)
+		next := d.m.norm
+		if l+1 < len(d.m.layers) {
+			next = d.m.layers[l+1].attnNorm
+		}
+		eachRowRange(rows, func(from, to int) {
+			d.m.addToResidual(d.x[from*c.Hidden:to*c.Hidden], d.norm[from*c.Hidden:], nil, layer.ffnPost)
+			d.normRows(from, to, next)
+		})
 	}
-	d.normRows(rows, d.m.norm)
 	mulPanels(d.m.head, d.logits, d.norm, rows)
 	tensor.SoftCap(d.logits[:rows*c.Vocab], float32(c.LogitCap))
 	return nil
@@ -111,9 +120,34 @@ func (d *decoder) turns(table *ropeTable, queries []query) []turn {
 	return out
 }
 
-func (d *decoder) normRows(rows int, weight []float32) {
+// storeQuery rotates the i-th query and stores its key and value.
+func (d *decoder) storeQuery(l, i int, q query, at turn) {
+	width := d.m.layers[l].qkv.N
+	qkv := d.qkv[i*width : (i+1)*width]
+	d.m.biasAndNorm(l, qkv)
+	keys, values := d.m.rotate(qkv, at.cos, at.sin)
+	if q.s.own != nil {
+		q.s.own.store(l, q.s.p.Len()+q.entry, keys, values)
+	} else {
+		q.s.tail.store(l, q.entry, keys, values)
+	}
+}
+
+// eachRowRange runs f on ranges of rows, side by side where there are enough to
+// make up for it.
+func eachRowRange(rows int, f func(from, to int)) {
+	const few = 16
+	tasks := min(rows/few, 2*tensor.Threads())
+	if tasks < 2 {
+		f(0, rows)
+		return
+	}
+	tensor.Parallel(tasks, func(task, _ int) { f(task*rows/tasks, (task+1)*rows/tasks) })
+}
+
+func (d *decoder) normRows(from, to int, weight []float32) {
 	h := d.m.Config.Hidden
-	for i := range rows {
+	for i := from; i < to; i++ {
 		tensor.RMSNorm(d.norm[i*h:(i+1)*h], d.x[i*h:(i+1)*h], weight, d.m.Config.RMSEps)
 	}
 }

@@ -77,15 +77,40 @@ func exponentials(logits []float32) (weights []float32, sum, logTotal float64) {
 	return weights, sum, (float64(highest) + math.Log2(sum)) * math.Ln2
 }
 
+// logTotal is the logarithm of the sum of exp(logits): that of exponentials, a
+// stretch at a time, so that all passes over it find it in the cache.
+func logTotal(logits []float32) float64 {
+	const stretch = 1024 // whole vectors of lanes
+	var part [stretch]float32
+	var lanes [16]float32
+	highest := tensor.Max(logits, nil) * math.Log2E
+	for at := 0; at < len(logits); at += stretch {
+		n := copy(part[:], logits[at:])
+		tensor.Scale(part[:n], math.Log2E)
+		tensor.Exp2(part[:n], highest, nil, &lanes)
+	}
+	return (float64(highest) + math.Log2(float64(tensor.SumLanes(&lanes)))) * math.Ln2
+}
+
 // divergence is KL(t ‖ other) in nats.
 func (t distribution) divergence(other []float32) float64 {
-	_, _, logTotal := exponentials(other)
-	shift := 0.0
-	for i, w := range t.weights {
-		shift += float64(w) * (float64(t.logits[i]) - float64(other[i]))
+	// Four sums do not wait for each other.
+	var sums [4]float64
+	weights, logits, whole := t.weights, t.logits[:len(t.weights)], len(t.weights)&^3
+	other = other[:len(weights)]
+	for i := 0; i < whole; i += 4 {
+		w, a, b := weights[i:i+4:i+4], logits[i:i+4:i+4], other[i:i+4:i+4]
+		sums[0] += float64(w[0]) * (float64(a[0]) - float64(b[0]))
+		sums[1] += float64(w[1]) * (float64(a[1]) - float64(b[1]))
+		sums[2] += float64(w[2]) * (float64(a[2]) - float64(b[2]))
+		sums[3] += float64(w[3]) * (float64(a[3]) - float64(b[3]))
 	}
+	for i := whole; i < len(weights); i++ {
+		sums[0] += float64(weights[i]) * (float64(logits[i]) - float64(other[i]))
+	}
+	shift := (sums[0] + sums[1]) + (sums[2] + sums[3])
 	// Rounding may make what is 0 a little less.
-	return max(shift/t.sum-(t.logTotal-logTotal), 0)
+	return max(shift/t.sum-(t.logTotal-logTotal(other)), 0)
 }
 
 // add counts one more prediction of a stream.
@@ -153,8 +178,7 @@ func (d *decoder) fidelity(ctx context.Context, done []*Continuation) error {
 		return err
 	}
 	err = d.force(ctx, answers, func(s *stream, at int, logits []float32) {
-		_, _, logTotal := exponentials(logits)
-		s.likeness.logLikelihood += float64(logits[s.in.opt.Fidelity.Reference[at]]) - logTotal
+		s.likeness.logLikelihood += float64(logits[s.in.opt.Fidelity.Reference[at]]) - logTotal(logits)
 	})
 	if err != nil {
 		return err
@@ -180,8 +204,7 @@ func (s *stream) summary() *Fidelity {
 		f.Divergence = l.at
 	}
 	if len(reference) > 0 {
-		_, _, logTotal := exponentials(c.p.logits)
-		f.Reference = (float64(c.p.logits[reference[0]]) - logTotal + l.logLikelihood) / float64(len(reference))
+		f.Reference = (float64(c.p.logits[reference[0]]) - logTotal(c.p.logits) + l.logLikelihood) / float64(len(reference))
 	}
 	return f
 }

@@ -363,7 +363,7 @@ func (r *pass) feedForward(l, from, to int, s *rowScratch) {
 	r.normRows(s.norm, from, to, layer.ffnNorm)
 	for pair := range layer.gateUp.Panels() / 2 {
 		layer.gateUp.MulPanels(s.wide, 2*tensor.Panel, s.norm, c.Hidden, rows, 2*pair, 2*pair+2)
-		c.gatePair(s.ffn[pair*tensor.Panel:], width/2, s.wide, 2*tensor.Panel, rows)
+		c.gate(s.ffn[pair*tensor.Panel:], width/2, s.wide, rows)
 	}
 	layer.down.Mul(s.norm, c.Hidden, s.ffn, width/2, rows, 0, layer.down.Panels(), false)
 	r.m.addToResidual(r.x[from*c.Hidden:to*c.Hidden], s.norm, nil, layer.ffnPost)
@@ -376,25 +376,16 @@ func (r *pass) normRows(dst []float32, from, to int, weight []float32) {
 	}
 }
 
-// gate multiplies the pairs of gate and up panels [from, to) of every row, the
-// gate activated: wide is [rows][width] with panels of gate and up in turn, dst
-// [rows][width/2].
-func (c Config) gate(dst, wide []float32, rows, width, from, to int) {
-	for pair := from; pair < to; pair++ {
-		c.gatePair(dst[pair*tensor.Panel:], width/2, wide[2*pair*tensor.Panel:], width, rows)
-	}
-}
-
-// gatePair is gate of one pair: rows of dst and of the pair are so many floats
-// apart.
-func (c Config) gatePair(dst []float32, apart int, pair []float32, stride, rows int) {
+// gate multiplies a panel of gate, activated, and one of up in every row: pair is
+// [rows][2][tensor.Panel], rows of dst are so many floats apart.
+func (c Config) gate(dst []float32, apart int, pair []float32, rows int) {
 	const panel = tensor.Panel
 	activated := tensor.SiLUMul
 	if c.Activation == activationGELUTanh {
 		activated = tensor.GELUMul
 	}
 	for i := range rows {
-		gate := pair[i*stride:]
+		gate := pair[2*i*panel:]
 		activated(dst[i*apart:][:panel], gate[:panel], gate[panel:2*panel])
 	}
 }

@@ -20,7 +20,7 @@ import (
 // every change after which the same inputs may give another row: in a kernel, a
 // pruner's or a metric's definition, a row's fields. Stored rows of another
 // version are then run again; changes that no row shows must leave it alone.
-const rowsVersion = 2
+const rowsVersion = 3
 
 // An identity is a model as far as rows and prompts depend on it.
 type identity struct {

@@ -87,3 +87,18 @@ var gemm256xKernels = [...]kernel{
 	gemm256x5,
 	gemm256x6,
 }
+
+//go:noescape
+func gemm256wide1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+
+//go:noescape
+func gemm256wide2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+
+//go:noescape
+func gemm256wide3(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+
+var gemm256wideKernels = [...]kernel{
+	gemm256wide1,
+	gemm256wide2,
+	gemm256wide3,
+}

@@ -12,12 +12,13 @@ import (
 var (
 	level    = "go"
 	tile     = tileGo
-	tileRows = mostRows
+	tileRows = mostRows // rows that tile takes at most
+	taskRows = mostRows
 )
 
-// TileRows is how many rows of a product the kernels in use compute together:
-// work is best handed out in multiples of it.
-func TileRows() int { return tileRows }
+// TileRows is how many rows of a product are worth a task of their own: whole
+// tiles of the kernels in use. Work is best handed out in multiples of it.
+func TileRows() int { return taskRows }
 
 // Level names the instruction set of the kernels in use: avx512, avx2 or go.
 // The environment variable REFREEKV_KERNELS forces one.

@@ -23,12 +23,12 @@ func available() []string {
 }
 
 func use(name string) {
-	level, tile, tileRows, vector = name, tileGo, mostRows, vectorGo
+	level, tile, tileRows, taskRows, vector = name, tileGo, mostRows, mostRows, vectorGo
 	switch name {
 	case "avx512":
 		tile, vector = tile512, vector512
 	case "avx2":
-		tile, tileRows, vector = tile256, 2*len(gemm256xKernels), vector256
+		tile, tileRows, taskRows, vector = tile256, len(gemm256xKernels), 2*len(gemm256xKernels), vector256
 	}
 }
 
@@ -39,18 +39,14 @@ func tile512(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb,
 
 func tile256(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb, k int, accumulate bool) {
 	_, _, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*lda+k-1], b[(k-1)*ldb+Panel-1]
-	// Two nearly equal halves: a kernel of few rows has too few sums under way to
-	// keep the multipliers busy.
-	first := rows
-	if rows > len(gemm256xKernels) {
-		first = (rows + 1) / 2
+	if rows <= len(gemm256wideKernels) {
+		gemm256wideKernels[rows-1](&c[0], ldc, &a[0], lda, &b[0], ldb, k, flag(accumulate))
+		return
 	}
-	for half := 0; half < Panel; half += Panel / 2 {
-		gemm256xKernels[first-1](&c[half], ldc, &a[0], lda, &b[half], ldb, k, flag(accumulate))
-		if first < rows {
-			gemm256xKernels[rows-first-1](&c[first*ldc+half], ldc, &a[first*lda], lda, &b[half], ldb, k, flag(accumulate))
-		}
-	}
+	// The columns' halves in turn: their sums fill the registers.
+	mul := gemm256xKernels[rows-1]
+	mul(&c[0], ldc, &a[0], lda, &b[0], ldb, k, flag(accumulate))
+	mul(&c[Panel/2], ldc, &a[0], lda, &b[Panel/2], ldb, k, flag(accumulate))
 }
 
 func flag(b bool) int {

@@ -4,4 +4,6 @@ package tensor
 
 func available() []string { return []string{"go"} }
 
-func use(name string) { level, tile, tileRows, vector = name, tileGo, mostRows, vectorGo }
+func use(name string) {
+	level, tile, tileRows, taskRows, vector = name, tileGo, mostRows, mostRows, vectorGo
+}

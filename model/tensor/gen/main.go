@@ -14,7 +14,8 @@ import (
 
 const (
 	rows512 = 14 // rows of the AVX-512 tile, 28 accumulators
-	rows256 = 6  // rows of the AVX2 tile, 12 accumulators
+	rows256 = 6  // rows of the AVX2 tile of 16 columns, 12 accumulators
+	wide256 = 3  // rows of the AVX2 tile of 32 columns, 12 accumulators
 	unroll  = 4
 )
 
@@ -29,6 +30,9 @@ func main() {
 	}
 	for rows := 1; rows <= rows256; rows++ {
 		kernel256(rows)
+	}
+	for rows := 1; rows <= wide256; rows++ {
+		wideKernel256(rows)
 	}
 	if err := os.WriteFile("gemm_amd64.s", out.Bytes(), 0o644); err != nil {
 		log.Fatal(err)
@@ -47,6 +51,7 @@ func main() {
 	}
 	table("gemm512x", rows512)
 	table("gemm256x", rows256)
+	table("gemm256wide", wide256)
 	stubs, err := format.Source(out.Bytes())
 	if err != nil {
 		log.Fatal(err)
@@ -57,7 +62,8 @@ func main() {
 }
 
 // Registers: SI DI R8 R9 R10 rows 0 3 6 9 12 of A; R11 its stride; R12 B; R13
-// its stride; CX count of k; DX C; R14 its stride. All strides in bytes.
+// its stride; CX count of k; DX C; R14 its stride; AX and R15 for what comes up. All
+// strides in bytes.
 var bases = []string{"SI", "DI", "R8", "R9", "R10"}
 
 func head(name string, rows int) {
@@ -98,12 +104,15 @@ func start(rows int, load, zero func(row int)) {
 	}
 }
 
-func loops(rows int, step func(k int)) {
+// loops writes the loop over k: step multiplies with row k of B counted from R12,
+// advance moves R12 on by so many rows, unless step does it itself.
+func loops(rows int, step func(k int), advance func(rows int)) {
 	p("loop:\n\tCMPQ CX, $%d\n\tJLT rest", unroll)
 	p("loop4:")
 	for k := range unroll {
 		step(k)
 	}
+	advance(unroll)
 	for i := 0; i <= (rows-1)/3; i++ {
 		p("\tADDQ $%d, %s", 4*unroll, bases[i])
 	}
@@ -111,6 +120,7 @@ func loops(rows int, step func(k int)) {
 	p("rest:\n\tTESTQ CX, CX\n\tJZ done")
 	p("rest1:")
 	step(0)
+	advance(1)
 	for i := 0; i <= (rows-1)/3; i++ {
 		p("\tADDQ $4, %s", bases[i])
 	}
@@ -137,7 +147,7 @@ func kernel512(rows int) {
 			p("\tVBROADCASTSS %s, Z%d", element(r, k), z)
 			p("\tVFMADD231PS Z28, Z%d, Z%d\n\tVFMADD231PS Z29, Z%d, Z%d", z, 2*r, z, 2*r+1)
 		}
-	})
+	}, func(int) {})
 	for r := range rows {
 		p("\tVMOVUPS Z%d, (DX)\n\tVMOVUPS Z%d, 64(DX)", 2*r, 2*r+1)
 		if r < rows-1 {
@@ -147,24 +157,78 @@ func kernel512(rows int) {
 	p("\tVZEROUPPER\n\tRET\n")
 }
 
+// Four rows of B are reached from R12 by their stride in R13 and three times that
+// in R15.
+var rowOfB = [unroll]string{"(R12)", "(R12)(R13*1)", "(R12)(R13*2)", "(R12)(R15*1)"}
+
+func advance256(rows int) {
+	if rows == 1 {
+		p("\tADDQ R13, R12")
+		return
+	}
+	p("\tLEAQ (R12)(R13*%d), R12", rows)
+}
+
+// ahead256 is how far before its use a row of B is prefetched: weights may come
+// from memory.
+const ahead256 = 4096
+
 func kernel256(rows int) {
 	head("gemm256x", rows)
+	p("\tLEAQ (R13)(R13*2), R15")
 	start(rows, func(r int) {
 		p("\tVMOVUPS (AX), Y%d\n\tVMOVUPS 32(AX), Y%d", 2*r, 2*r+1)
 	}, func(r int) {
 		p("\tVXORPS Y%d, Y%d, Y%d\n\tVXORPS Y%d, Y%d, Y%d", 2*r, 2*r, 2*r, 2*r+1, 2*r+1, 2*r+1)
 	})
 	loops(rows, func(k int) {
-		p("\tPREFETCHT0 1024(R12)")
-		p("\tVMOVUPS (R12), Y12\n\tVMOVUPS 32(R12), Y13\n\tADDQ R13, R12")
+		p("\tPREFETCHT0 %d%s", ahead256, rowOfB[k])
+		p("\tVMOVUPS %s, Y12\n\tVMOVUPS 32%s, Y13", rowOfB[k], rowOfB[k])
 		for r := range rows {
 			y := 14 + r%2
 			p("\tVBROADCASTSS %s, Y%d", element(r, k), y)
 			p("\tVFMADD231PS Y12, Y%d, Y%d\n\tVFMADD231PS Y13, Y%d, Y%d", y, 2*r, y, 2*r+1)
 		}
-	})
+	}, advance256)
 	for r := range rows {
 		p("\tVMOVUPS Y%d, (DX)\n\tVMOVUPS Y%d, 32(DX)", 2*r, 2*r+1)
+		if r < rows-1 {
+			p("\tADDQ R14, DX")
+		}
+	}
+	p("\tVZEROUPPER\n\tRET\n")
+}
+
+// wideKernel256 is the tile of few rows and all 32 columns of a panel: enough sums
+// under way, and the weights are read in the order in which they lie in memory.
+func wideKernel256(rows int) {
+	head("gemm256wide", rows)
+	p("\tLEAQ (R13)(R13*2), R15")
+	start(rows, func(r int) {
+		for j := range 4 {
+			p("\tVMOVUPS %d(AX), Y%d", 32*j, 4*r+j)
+		}
+	}, func(r int) {
+		for j := range 4 {
+			p("\tVXORPS Y%d, Y%d, Y%d", 4*r+j, 4*r+j, 4*r+j)
+		}
+	})
+	loops(rows, func(k int) {
+		p("\tPREFETCHT0 %d%s\n\tPREFETCHT0 %d%s", ahead256, rowOfB[k], ahead256+64, rowOfB[k])
+		for r := range rows {
+			p("\tVBROADCASTSS %s, Y%d", element(r, k), 12+r)
+		}
+		for j := range 4 {
+			p("\tVMOVUPS %d%s, Y15", 32*j, rowOfB[k])
+			for r := range rows {
+				p("\tVFMADD231PS Y15, Y%d, Y%d", 12+r, 4*r+j)
+			}
+		}
+	}, advance256)
+	for r := range rows {
+		for j := range 4 {
+			p("\tVMOVUPS Y%d, %d(DX)", 4*r+j, 32*j)
+		}
 		if r < rows-1 {
 			p("\tADDQ R14, DX")
 		}
