@@ -52,6 +52,7 @@ type mark struct {
 	line   bool    // joins the points
 	bare   bool    // has no glyphs
 	bars   bool    // low and high are bars, not a band
+	aside  float64 // how far the bars stand beside their points, so that none hides another
 	small  bool    // has small glyphs: there are many
 }
 
@@ -398,7 +399,7 @@ func (m mark) addBars(p *plot.Plot) error {
 		if at.high <= at.low {
 			continue
 		}
-		bar, err := plotter.NewLine(plotter.XYs{{X: at.x, Y: at.low}, {X: at.x, Y: at.high}})
+		bar, err := plotter.NewLine(plotter.XYs{{X: at.x + m.aside, Y: at.low}, {X: at.x + m.aside, Y: at.high}})
 		if err != nil {
 			return err
 		}

@@ -86,11 +86,21 @@ func TestScoreCharts(t *testing.T) {
 		t.Errorf("spreads: refreekv %v, want 10; h2o %v, want none", m.points[0].spread, each.panels[0].marks[1].points[0].spread)
 	}
 	var key []string
-	for _, e := range each.key {
+	for _, e := range mean.key {
 		key = append(key, e.text)
 	}
-	if diff := cmp.Diff([]string{"full cache", "refreekv", "h2o", "bars: ±1 s.d. of what is kept, over records"}, key); diff != "" {
+	if diff := cmp.Diff([]string{"full cache", "refreekv", "h2o", "horizontal bars: ±1 s.d. of what is kept, over records", "vertical bars: 95 % interval of the score, by bootstrap"}, key); diff != "" {
 		t.Errorf("legend (-want +got):\n%s", diff)
+	}
+	for _, m := range mean.panels[0].marks {
+		for _, at := range m.points {
+			if !m.bars || !(at.low <= at.y && at.y <= at.high) {
+				t.Errorf("%s: the interval of %v is from %v to %v", m.name, at.y, at.low, at.high)
+			}
+		}
+	}
+	if len(each.key) != len(mean.key)-1 {
+		t.Errorf("small multiples have the legend %v", each.key)
 	}
 	if want := "3 records"; !strings.Contains(mean.caption, want) || strings.Contains(mean.caption, "\n") {
 		t.Errorf("caption %q lacks %q", mean.caption, want)

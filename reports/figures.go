@@ -122,8 +122,8 @@ func (t Table) scorePanel(title, y string, wide bool, all []series, full *Line, 
 			scores.see(c.Score)
 		}
 	}
-	for _, s := range all {
-		p.marks = append(p.marks, s.mark(func(l Line) (point, bool) {
+	for i, s := range all {
+		m := s.mark(func(l Line) (point, bool) {
 			c := cells(l)
 			if c.Records == 0 || !finite(c.Score) || !finite(c.Budget) {
 				return point{}, false
@@ -133,8 +133,18 @@ func (t Table) scorePanel(title, y string, wide bool, all []series, full *Line, 
 			if l.chooses() && len(s.lines) == 1 {
 				at.spread = c.Spread
 			}
+			// Small multiples have no room for intervals.
+			if b := c.Interval; wide && b != nil && finite(b.Low) && finite(b.High) {
+				at.low, at.high = b.Low, b.High
+				scores.see(b.Low)
+				scores.see(b.High)
+			}
 			return at, true
-		}))
+		})
+		if m.bars = wide; m.line {
+			m.aside = 0.7 * (float64(i) - float64(len(all)-1)/2)
+		}
+		p.marks = append(p.marks, m)
 	}
 	p.y = scores.scoreAxis(y)
 	return p
@@ -146,12 +156,13 @@ func keyOf(panels []panel, all []series, full *Line) []keyEntry {
 	if slices.ContainsFunc(panels, func(p panel) bool { return p.level != nil }) && full != nil {
 		out = append(out, fullEntry)
 	}
-	spread := false
+	spread, intervals := false, false
 	for i, s := range all {
 		drawn := false
 		for _, p := range panels {
 			drawn = drawn || len(p.marks[i].points) > 0
 			spread = spread || slices.ContainsFunc(p.marks[i].points, func(at point) bool { return at.spread > 0 })
+			intervals = intervals || p.marks[i].bars && slices.ContainsFunc(p.marks[i].points, func(at point) bool { return at.high > at.low })
 		}
 		if drawn {
 			m := panels[0].marks[i]
@@ -162,7 +173,10 @@ func keyOf(panels []panel, all []series, full *Line) []keyEntry {
 		}
 	}
 	if spread {
-		out = append(out, keyEntry{text: "bars: ±1 s.d. of what is kept, over records"})
+		out = append(out, keyEntry{text: "horizontal bars: ±1 s.d. of what is kept, over records"})
+	}
+	if intervals {
+		out = append(out, keyEntry{text: "vertical bars: 95 % interval of the score, by bootstrap"})
 	}
 	return out
 }
