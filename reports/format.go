@@ -2,6 +2,7 @@ package reports
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -10,6 +11,8 @@ const (
 	headerAverage = "average"
 	headerVsFull  = "vs full"
 	headerKL      = "KL"
+	headerVerdict = "verdict"
+	headerMemory  = "memory"
 )
 
 // noResult stands where a variant has no scored record of a task.
@@ -58,10 +61,37 @@ func (t Table) compared() bool {
 
 // legend says what the figures of a table are.
 func (t Table) legend() string {
-	if t.compared() {
-		return legend + " " + legendKL
+	out := legend
+	if t.heavier() {
+		out += " " + legendMemory
 	}
-	return legend
+	if t.compared() {
+		out += " " + legendKL
+	}
+	if t.tested() {
+		out += " " + t.legendVerdict()
+	}
+	return out
+}
+
+// legendVerdict says what the verdicts are.
+func (t Table) legendVerdict() string {
+	return fmt.Sprintf("“verdict”, of the mean over the tasks against the full cache: lossless (at most %g points lost, with 95 %% confidence), worse (p after Holm's correction below 0.05), or unclear with these records (n: about how many would tell).", t.Margin)
+}
+
+// heavier tells whether a variant's cache takes another share of bytes than of
+// tokens.
+func (t Table) heavier() bool {
+	return slices.ContainsFunc(t.Lines, func(l Line) bool {
+		return l.Average.Records > 0 && math.Abs(l.Average.Memory-l.Average.Budget) >= 0.5
+	})
+}
+
+func (c Cell) memory() string {
+	if c.Records == 0 {
+		return noResult
+	}
+	return fmt.Sprintf("%.1f%%", c.Memory)
 }
 
 // heading names a table.
@@ -104,7 +134,14 @@ func count(n int, what string) string {
 }
 
 // legend says what the figures are.
-const legend = "Score (0–100) with the kept share of the KV cache underneath. “average”: mean over the tasks. “vs full”: mean over the tasks of score / full-cache score, less 1."
+const legend = "Score (0–100) with the kept share of the KV cache underneath. “average”: mean over the tasks, in points. “vs full”, the paper's average: mean over the tasks of score / full-cache score, less 1."
+
+// legendMarks says how the best variants are marked, in so many words for each
+// format.
+const legendMarks = "%s: the best and the second best of the pruned variants, whatever they keep."
+
+// legendMemory says what the memory column is.
+const legendMemory = "“memory”: bytes that the caches hold over those of the full cache; more than the kept share where entries are kept for single query heads."
 
 // legendKL says what the fidelity column is.
 const legendKL = "“KL”: divergence of a prediction from the full cache's on the full cache's text, in nats, with the share of predictions that prefer the same token underneath; mean over the tasks."

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -127,7 +128,7 @@ func TestLatexEscapes(t *testing.T) {
 		"–50 % “x”\ny":    "--50 \\% ``x'' y",
 		"检索":              "检索",
 	} {
-		if got := latexEscaper.Replace(in); got != want {
+		if got := latexText(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}
 	}
@@ -161,6 +162,29 @@ func TestEscapeMarkdown(t *testing.T) {
 	} {
 		if got := escapeMarkdown(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
+		}
+	}
+}
+
+// The document compiles by itself, whatever names and texts hold.
+func TestLatexCompiles(t *testing.T) {
+	program, err := exec.LookPath("pdflatex")
+	if err != nil {
+		t.Skip("needs LaTeX: there is no pdflatex here")
+	}
+	for _, name := range []string{"paper", "nasty"} {
+		dir := t.TempDir()
+		raw, err := os.ReadFile(filepath.Join("testdata", name+".tex"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "t.tex"), raw, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		c := exec.Command(program, "-interaction=nonstopmode", "-halt-on-error", "t.tex")
+		c.Dir = dir
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("%s.tex: %v\n%s", name, err, out)
 		}
 	}
 }

@@ -65,8 +65,11 @@ type pageTable struct {
 	Notes   []string
 }
 
-// A pageCell sorts by Value; empty: it has none.
-type pageCell struct{ Text, Under, Value string }
+// A pageCell sorts by Value; empty: it has none. Title shows when it is pointed at.
+type pageCell struct {
+	Text, Under, Value, Title string
+	Rank                      int
+}
 
 type pageFigure struct {
 	Caption string
@@ -123,16 +126,26 @@ func (s Summary) about() string {
 }
 
 func (t Table) page() pageTable {
-	out := pageTable{Heading: t.heading(), Columns: append([]string{"variant"}, t.Tasks...), Notes: append([]string{t.legend() + " " + t.records() + "."}, t.Notes...)}
+	out := pageTable{Heading: t.heading(), Columns: append([]string{"variant"}, t.Tasks...), Notes: append([]string{t.legend() + " " + fmt.Sprintf(legendMarks, "Bold and underlined") + " " + t.records() + "."}, t.Notes...)}
 	out.Columns = append(out.Columns, headerVsFull, headerAverage)
+	if t.heavier() {
+		out.Columns = append(out.Columns, headerMemory)
+	}
 	if t.compared() {
 		out.Columns = append(out.Columns, headerKL)
+	}
+	if t.tested() {
+		out.Columns = append(out.Columns, headerVerdict)
 	}
 	score := func(c Cell) pageCell {
 		if c.Records == 0 {
 			return pageCell{Text: noResult}
 		}
-		return pageCell{c.score(), c.budget(), fmt.Sprint(c.Score)}
+		cell := pageCell{Text: c.score(), Under: c.budget(), Value: fmt.Sprint(c.Score), Rank: c.Rank}
+		if c.Against != nil {
+			cell.Title = "against the full cache: " + c.Against.difference() + ", " + c.Against.words()
+		}
+		return cell
 	}
 	for _, l := range t.Lines {
 		line := []pageCell{{Text: l.Variant}}
@@ -144,12 +157,23 @@ func (t Table) page() pageTable {
 			versus.Value = fmt.Sprint(*l.VsFull)
 		}
 		line = append(line, versus, score(l.Average))
+		if t.heavier() {
+			line = append(line, pageCell{Text: l.Average.memory(), Value: fmt.Sprint(l.Average.Memory)})
+		}
 		if t.compared() {
 			kl := pageCell{Text: l.Average.kl()}
 			if f := l.Average.Fidelity; f != nil {
 				kl.Under, kl.Value = l.Average.agreement(), fmt.Sprint(f.KL)
 			}
 			line = append(line, kl)
+		}
+		if t.tested() {
+			word, detail := l.Average.Against.verdict()
+			cell := pageCell{Text: word, Under: detail}
+			if c := l.Average.Against; c != nil {
+				cell.Value, cell.Title = fmt.Sprint(c.Difference), c.difference()
+			}
+			line = append(line, cell)
 		}
 		out.Lines = append(out.Lines, line)
 	}

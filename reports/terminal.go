@@ -28,6 +28,9 @@ func Terminal(w io.Writer, s Summary, width int, colour bool) {
 		if t.compared() {
 			line(legendKL)
 		}
+		if t.tested() {
+			line(t.legendVerdict())
+		}
 		for _, note := range t.Notes {
 			line(note)
 		}
@@ -37,7 +40,7 @@ func Terminal(w io.Writer, s Summary, width int, colour bool) {
 // widths are what the columns of a table take of the screen, borders left out.
 type widths struct {
 	variant, vsFull, average int
-	kl                       int // 0: no such column
+	kl, verdict              int // 0: no such column
 	tasks                    []int
 }
 
@@ -46,6 +49,9 @@ func (w widths) averages() int {
 	out := w.vsFull + w.average + 2*border
 	if w.kl > 0 {
 		out += w.kl + border
+	}
+	if w.verdict > 0 {
+		out += w.verdict + border
 	}
 	return out
 }
@@ -62,6 +68,17 @@ func (t Table) widths(screen int) widths {
 	}
 	if t.compared() {
 		w.kl = number
+	}
+	if t.tested() {
+		w.verdict = len(headerVerdict)
+		for _, l := range t.Lines {
+			word, detail := l.Average.Against.verdict()
+			w.verdict = max(w.verdict, text.StringWidthWithoutEscSequences(word), text.StringWidthWithoutEscSequences(detail))
+		}
+	}
+	// A screen too narrow for it goes without the verdict, which the files have.
+	if len("variant")+border+1+w.averages() > screen {
+		w.verdict = 0
 	}
 	beside := w.averages()
 	for _, task := range t.Tasks {
@@ -112,6 +129,9 @@ func (t Table) render(c columns, w widths, colour bool) string {
 		if w.kl > 0 {
 			head = append(head, headerKL)
 		}
+		if w.verdict > 0 {
+			head = append(head, headerVerdict)
+		}
 	}
 	out.AppendHeader(head)
 	configs := make([]table.ColumnConfig, len(head))
@@ -129,6 +149,10 @@ func (t Table) render(c columns, w widths, colour bool) string {
 			row = append(row, l.vsFull(), screenCell(l.Average, colour))
 			if w.kl > 0 {
 				row = append(row, twoRows(l.Average.kl(), l.Average.agreement(), colour))
+			}
+			if w.verdict > 0 {
+				word, detail := l.Average.Against.verdict()
+				row = append(row, twoRows(word, detail, colour))
 			}
 		}
 		out.AppendRow(row)
@@ -148,8 +172,8 @@ func wrap(s string, width int) string {
 func screenCell(c Cell, colour bool) string { return twoRows(c.score(), c.budget(), colour) }
 
 func twoRows(figure, beneath string, colour bool) string {
-	if figure == noResult {
-		return noResult
+	if figure == noResult || beneath == "" {
+		return figure
 	}
 	if colour {
 		beneath = "\x1b[2m" + beneath + "\x1b[0m"

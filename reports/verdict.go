@@ -3,6 +3,7 @@ package reports
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"refreekv/reports/stats"
 )
@@ -86,7 +87,7 @@ func (c *Comparison) verdict() (word, detail string) {
 	}
 	switch c.Verdict {
 	case Worse:
-		return string(Worse), "p " + pValue(c.Adjusted)
+		return fmt.Sprintf("worse by %.1f", -c.Difference), "p " + pValue(c.Adjusted)
 	case Unclear:
 		if c.Needed == 0 {
 			return string(Unclear), "n ?"
@@ -94,6 +95,33 @@ func (c *Comparison) verdict() (word, detail string) {
 		return string(Unclear), "n ≈ " + thousands(c.Needed)
 	}
 	return string(c.Verdict), ""
+}
+
+// difference is the difference to the full cache with its interval.
+func (c *Comparison) difference() string {
+	if c == nil {
+		return noResult
+	}
+	return fmt.Sprintf("%+.1f [%+.1f, %+.1f]", c.Difference, c.Interval.Low, c.Interval.High)
+}
+
+// tested tells whether a table compares variants with the full cache.
+func (t Table) tested() bool {
+	return slices.ContainsFunc(t.Lines, func(l Line) bool { return l.Average.Against != nil })
+}
+
+// versus are the lines that are compared.
+func (t Table) versus() []Line {
+	return slices.DeleteFunc(slices.Clone(t.Lines), func(l Line) bool { return l.Average.Against == nil })
+}
+
+// words are the verdict in one line.
+func (c *Comparison) words() string {
+	word, detail := c.verdict()
+	if detail != "" {
+		word += ", " + detail
+	}
+	return word
 }
 
 // pValue is a p-value to two digits behind zeros.

@@ -14,6 +14,7 @@ import (
 func newReport() *cobra.Command {
 	var out, format string
 	var texts bool
+	var margin float64
 	cmd := &cobra.Command{
 		Use:   "report RUN…",
 		Short: "Write the tables and plots of stored runs again, merging shards",
@@ -28,22 +29,26 @@ which then is a run's folder like any other.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !(margin > 0) || margin > 100 {
+				return usageError{fmt.Errorf("--margin %g: want a loss in points, above 0", margin)}
+			}
 			if cmd.Flags().Changed("format") {
 				if out != "" {
 					return usageError{fmt.Errorf("--format prints to stdout, --out writes files; give one of them")}
 				}
-				return printReport(cmd.OutOrStdout(), args, format)
+				return printReport(cmd.OutOrStdout(), args, format, margin)
 			}
-			return report(cmd, args, out, texts)
+			return report(cmd, args, out, texts, margin)
 		},
 	}
 	cmd.Flags().StringVarP(&out, "out", "o", "", "folder for the tables and figures (default: the run's own)")
+	cmd.Flags().Float64Var(&margin, "margin", reports.DefaultMargin, "loss in points within which a variant counts as lossless (docs/statistics.md)")
 	cmd.Flags().BoolVar(&texts, "texts", true, "show prompts and generated texts in index.html; false for a page that is published")
 	cmd.Flags().StringVar(&format, "format", "", "print only this to stdout: "+strings.Join(reports.Formats, ", "))
 	return cmd
 }
 
-func report(cmd *cobra.Command, dirs []string, out string, texts bool) error {
+func report(cmd *cobra.Command, dirs []string, out string, texts bool, margin float64) error {
 	if out == "" {
 		if len(dirs) > 1 {
 			return usageError{fmt.Errorf("merging %d runs needs a folder of its own: --out DIR", len(dirs))}
@@ -68,10 +73,10 @@ func report(cmd *cobra.Command, dirs []string, out string, texts bool) error {
 			return err
 		}
 	}
-	return writeReport(cmd, out, all, texts, plural(len(all), "row"))
+	return writeReport(cmd, out, all, reportOptions{texts, margin}, plural(len(all), "row"))
 }
 
-func printReport(w io.Writer, dirs []string, format string) error {
+func printReport(w io.Writer, dirs []string, format string, margin float64) error {
 	if !reports.IsFormat(format) {
 		return usageError{fmt.Errorf("--format %q is none of %s%s", format, strings.Join(reports.Formats, ", "), runners.DidYouMean(format, reports.Formats))}
 	}
@@ -79,7 +84,7 @@ func printReport(w io.Writer, dirs []string, format string) error {
 	if err != nil {
 		return err
 	}
-	text, err := reports.Render(all, reports.Options{Title: provenance.Config.Name}, format)
+	text, err := reports.Render(all, reports.Options{Title: provenance.Config.Name, Margin: margin}, format)
 	if err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(dirs, ", "), err)
 	}

@@ -127,7 +127,7 @@ func runExperiment(cmd *cobra.Command, config *runners.Config, dir string, part 
 		fmt.Fprintf(stderr, "shard %d of %d holds no record; there is nothing to run\n", part.Index+1, part.Count)
 		return nil
 	}
-	return writeReport(cmd, dir, result.Rows, true, fmt.Sprintf("%s in %s", plural(len(result.Rows), "row"), time.Since(begin).Round(time.Second)))
+	return writeReport(cmd, dir, result.Rows, usualReport, fmt.Sprintf("%s in %s", plural(len(result.Rows), "row"), time.Since(begin).Round(time.Second)))
 }
 
 // asUsage makes errors of the command line's own values usage errors; what is
@@ -140,18 +140,25 @@ func asUsage(err error) error {
 	return err
 }
 
-// writeReport writes a run's tables, figures and page and shows the table. texts
-// tells whether the page holds prompts and what was generated.
-func writeReport(cmd *cobra.Command, dir string, all []rows.Row, texts bool, done string) error {
+// reportOptions say how a report is written.
+type reportOptions struct {
+	texts  bool    // the page holds prompts and what was generated
+	margin float64 // within which a variant counts as lossless, in points
+}
+
+var usualReport = reportOptions{true, reports.DefaultMargin}
+
+// writeReport writes a run's tables, figures and page and shows the table.
+func writeReport(cmd *cobra.Command, dir string, all []rows.Row, o reportOptions, done string) error {
 	provenance, err := runners.ReadProvenance(dir)
 	if err != nil {
 		return err
 	}
-	summary, err := reports.WriteAll(dir, all, reports.Options{Title: provenance.Config.Name})
+	summary, err := reports.WriteAll(dir, all, reports.Options{Title: provenance.Config.Name, Margin: o.margin})
 	if err != nil {
 		return err
 	}
-	page, err := writePage(cmd, dir, provenance, summary, all, texts)
+	page, err := writePage(cmd, dir, provenance, summary, all, o.texts)
 	if err != nil {
 		return err
 	}

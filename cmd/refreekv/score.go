@@ -85,7 +85,7 @@ func scoreRun(cmd *cobra.Command, dir, data string) error {
 		}
 		fmt.Fprintf(stderr, "task %s: %d of %s changed; mean %.2f, before %.2f\n", t.Task, t.Changed, plural(t.Rows, "score"), 100*t.After, 100*t.Before)
 	}
-	return writeReport(cmd, dir, all, true, plural(len(all), "row"))
+	return writeReport(cmd, dir, all, usualReport, plural(len(all), "row"))
 }
 
 // A scoreReport is what --json prints. Scores are 0 to 1.
