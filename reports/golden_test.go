@@ -126,7 +126,7 @@ func TestLatexEscapes(t *testing.T) {
 		`\x^y~z`:          `\textbackslash{}x\textasciicircum{}y\textasciitilde{}z`,
 		`<a> | "b"`:       `\textless{}a\textgreater{} \textbar{} ''b''`,
 		"–50 % “x”\ny":    "--50 \\% ``x'' y",
-		"检索":              "检索",
+		"检索":              "[U+68C0][U+7D22]",
 	} {
 		if got := latexText(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)

@@ -82,6 +82,10 @@ func (p *Provenance) with(b *Provenance) (*Provenance, error) {
 	switch {
 	case p.Config.Isolated != b.Config.Isolated:
 		return nil, fmt.Errorf("they ran their variants isolated %d and %d times (0: together): their times do not compare", p.Config.Isolated, b.Config.Isolated)
+	case p.Program.Rows != b.Program.Rows:
+		return nil, fmt.Errorf("versions of this program made them whose rows differ (rows_version %d and %d); give the older one's run command again, which computes what changed", p.Program.Rows, b.Program.Rows)
+	case p.Config.NewTokens != b.Config.NewTokens:
+		return nil, fmt.Errorf("their texts are of %d and %d tokens (0: as the tasks say)", p.Config.NewTokens, b.Config.NewTokens)
 	case p.Config.Protocol != b.Config.Protocol:
 		return nil, fmt.Errorf("their protocols are %s and %s", p.Config.Protocol, b.Config.Protocol)
 	case !slices.Equal(p.Variants, b.Variants):

@@ -12,7 +12,7 @@ import (
 )
 
 func newReport() *cobra.Command {
-	var out, format string
+	var out, format, against string
 	var texts bool
 	var margin float64
 	cmd := &cobra.Command{
@@ -32,6 +32,12 @@ which then is a run's folder like any other.`,
 			if !(margin > 0) || margin > 100 {
 				return usageError{fmt.Errorf("--margin %g: want a loss in points, above 0", margin)}
 			}
+			if against != "" {
+				if !cmd.Flags().Changed("format") {
+					format = "md"
+				}
+				return printAgainst(cmd, args, against, format, margin)
+			}
 			if cmd.Flags().Changed("format") {
 				if out != "" {
 					return usageError{fmt.Errorf("--format prints to stdout, --out writes files; give one of them")}
@@ -42,6 +48,7 @@ which then is a run's folder like any other.`,
 		},
 	}
 	cmd.Flags().StringVarP(&out, "out", "o", "", "folder for the tables and figures (default: the run's own)")
+	cmd.Flags().StringVar(&against, "against", "", "print the run beside published figures: paper (arXiv 2502.16886); --format md, csv or json")
 	cmd.Flags().Float64Var(&margin, "margin", reports.DefaultMargin, "loss in points within which a variant counts as lossless (docs/statistics.md)")
 	cmd.Flags().BoolVar(&texts, "texts", true, "show prompts and generated texts in index.html; false for a page that is published")
 	cmd.Flags().StringVar(&format, "format", "", "print only this to stdout: "+strings.Join(reports.Formats, ", "))
@@ -89,5 +96,30 @@ func printReport(w io.Writer, dirs []string, format string, margin float64) erro
 		return fmt.Errorf("%s: %w", strings.Join(dirs, ", "), err)
 	}
 	_, err = w.Write(text)
+	return err
+}
+
+// printAgainst prints runs beside published figures.
+func printAgainst(cmd *cobra.Command, dirs []string, what, format string, margin float64) error {
+	if what != "paper" {
+		return usageError{fmt.Errorf("--against %q: there are the figures of paper (arXiv 2502.16886) only", what)}
+	}
+	all, provenance, err := runners.ReadRuns(dirs)
+	if err != nil {
+		return err
+	}
+	summary, err := reports.Summarize(all, reports.Options{Title: provenance.Config.Name, Margin: margin})
+	if err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(dirs, ", "), err)
+	}
+	beside, err := summary.AgainstPaper()
+	if err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(dirs, ", "), err)
+	}
+	text, err := beside.Render(format)
+	if err != nil {
+		return usageError{err}
+	}
+	_, err = cmd.OutOrStdout().Write(text)
 	return err
 }
