@@ -68,7 +68,7 @@ func (s Summary) write(dir, title string, all []rows.Row) error {
 	}
 	folder := filepath.Join(dir, "figures")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return fmt.Errorf("making the folder of the figures: %w", err)
+		return rows.WriteError("making", folder, err)
 	}
 	for name, content := range files {
 		if err := writeFile(filepath.Join(folder, name), content); err != nil {
@@ -92,7 +92,7 @@ func (s Summary) write(dir, title string, all []rows.Row) error {
 
 func writeFile(path string, content []byte) error {
 	if err := renameio.WriteFile(path, content, 0o644); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
+		return rows.WriteError("writing", path, err)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -17,17 +18,22 @@ import (
 // ReadRuns reads the rows of one run, or of several that can stand in one table
 // (shards of an experiment, or runs with other models or tasks). It returns them
 // in the order in which a single run would hold them, and that run's provenance.
-// Records that lack variants, as in a run that was stopped, are left out. Runs of
+// Records that lack variants, as in a run that was stopped, are left out. A record
+// that several runs hold alike counts once, with the times of the first. Runs of
 // different protocol or variants, or that hold different weights under one model
-// name, or the same record twice, are refused.
+// name, or differing rows of one record, are refused.
 func ReadRuns(dirs []string) ([]rows.Row, *Provenance, error) {
 	if len(dirs) == 0 {
 		return nil, nil, errors.New("no run is named")
 	}
 	var all []rows.Row
 	var merged *Provenance
-	from := map[key]int{} // place in dirs
-	for i, dir := range dirs {
+	type origin struct {
+		dir string
+		row rows.Row
+	}
+	from := map[rowKey]origin{}
+	for _, dir := range dirs {
 		p, err := ReadProvenance(dir)
 		if err != nil {
 			return nil, nil, err
@@ -44,16 +50,26 @@ func ReadRuns(dirs []string) ([]rows.Row, *Provenance, error) {
 			return nil, nil, err
 		}
 		for _, row := range whole {
-			k := keyOf(row)
-			if before, ok := from[k]; ok && before != i {
-				return nil, nil, fmt.Errorf("%s and %s both hold task %s, record %d of model %s", dirs[before], dir, k.task, k.index, k.model)
+			k := rowKeyOf(row)
+			before, twice := from[k]
+			if !twice {
+				from[k] = origin{dir, row}
+				all = append(all, row)
+				continue
 			}
-			from[k] = i
+			if !sameResult(before.row, row) {
+				return nil, nil, fmt.Errorf("%s and %s both hold task %s, record %d of model %s, and their rows of %s differ; report them apart, or run one of them again", before.dir, dir, k.task, k.index, k.model, k.variant)
+			}
 		}
-		all = append(all, whole...)
 	}
 	merged.sort(all)
 	return all, merged, nil
+}
+
+// sameResult reports whether two rows say the same, their times aside.
+func sameResult(a, b rows.Row) bool {
+	a.Timing, b.Timing = rows.Timing{}, rows.Timing{}
+	return reflect.DeepEqual(a, b)
 }
 
 // wholeRecords are those of a run's rows whose record holds a row of every

@@ -141,6 +141,9 @@ func TestRunsThatCannotStandInOneTable(t *testing.T) {
 		write(t, path, strings.Replace(text, old, new, 1))
 		return dir
 	}
+	otherRow := run(func(*Config) {})
+	path := filepath.Join(otherRow, rowsFile)
+	write(t, path, strings.Replace(read(t, path), `"score":`, `"score":0.123,"was":`, 1))
 	for _, c := range []struct {
 		what string
 		dirs []string
@@ -149,9 +152,7 @@ func TestRunsThatCannotStandInOneTable(t *testing.T) {
 		{"none", nil, []string{"no run"}},
 		{"no run", []string{t.TempDir()}, []string{provenanceFile}},
 		{"a missing folder", []string{a, filepath.Join(a, "none")}, []string{"none"}},
-		{"one twice", []string{a, a}, []string{"both hold task recall, record 0"}},
-		{"one by two paths", []string{a, a + "/../" + filepath.Base(a)}, []string{"both hold"}},
-		{"the same records", []string{a, run(func(*Config) {})}, []string{a, "both hold"}},
+		{"rows that differ", []string{a, otherRow}, []string{a, otherRow, "both hold task recall, record 0", "differ"}},
 		{"other variants", []string{a, run(func(c *Config) { c.Variants = c.Variants[:2]; c.Tasks = c.Tasks[1:] })}, []string{a, "variants differ"}},
 		{"another protocol", []string{a, edited("protocol: standard", "protocol: paper")}, []string{"standard and paper"}},
 		{"other weights", []string{a, edited("weights_sha256: ", "weights_sha256: 0")}, []string{"other weights"}},
@@ -168,6 +169,31 @@ func TestRunsThatCannotStandInOneTable(t *testing.T) {
 			if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s: the error lacks %q: %v", c.what, want, err)
 			}
+		}
+	}
+}
+
+// Records that several runs hold alike count once.
+func TestTheSameRowsTwice(t *testing.T) {
+	c := small(t, Overrides{})
+	whole, again, part := t.TempDir(), t.TempDir(), t.TempDir()
+	want := mustRun(t, c, Options{Dir: whole}).Rows
+	mustRun(t, c, Options{Dir: again})
+	mustRun(t, c, Options{Dir: part, Shard: Shard{Index: 1, Count: 3}})
+	for _, dirs := range [][]string{{whole, whole}, {whole, again}, {whole, part}, {part, whole, again}} {
+		got, _, err := ReadRuns(dirs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameRows(t, strings.Join(dirs, ", "), want, got)
+	}
+	got, _, err := ReadRuns([]string{whole, again})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range got {
+		if got[i].Timing != want[i].Timing {
+			t.Fatal("the times are not those of the first run")
 		}
 	}
 }
