@@ -76,7 +76,7 @@ func (t Table) legend() string {
 
 // legendVerdict says what the verdicts are.
 func (t Table) legendVerdict() string {
-	return fmt.Sprintf("“verdict”, of the mean over the tasks against the full cache: lossless (at most %g points lost, with 95 %% confidence), worse (p after Holm's correction below 0.05), or unclear with these records (n: about how many would tell).", t.Margin)
+	return fmt.Sprintf("“verdict”, of the mean over the tasks against the full cache: lossless (the loss is at most %g in points, with 95 %% confidence), worse (p after Holm's correction below 0.05), or unclear with these records (n: about how many would tell).", t.Margin)
 }
 
 // heavier tells whether a variant's cache takes another share of bytes than of

@@ -244,11 +244,11 @@ func (t *Table) judge(full int) {
 		}
 	}
 	for i, c := range single {
-		c.judge(t.Margin, seen[i])
+		c.judge(t.Margin, seen[i], len(single))
 	}
 	for l := range t.Lines {
 		if c := t.Lines[l].Average.Against; c != nil {
-			c.judge(t.Margin, t.seenOverall(l, full))
+			c.judge(t.Margin, t.seenOverall(l, full), len(overall))
 		}
 	}
 }

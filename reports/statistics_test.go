@@ -128,6 +128,10 @@ func TestHolmOverATable(t *testing.T) {
 	all := append(scoredRows("x", scores, "full", "a", "b", "c"), scoredRows("y", scores, "full", "a", "b", "c")...)
 	lines := summarize(t, all).Tables[0].Lines
 	single, overall := lines[1].Cells[1].Against, lines[1].Average.Against
+	// Among six comparisons 2/2^k must be at most 0.05/6.
+	if single.Needed != 8 {
+		t.Errorf("%d records needed, want 8", single.Needed)
+	}
 	if !near(single.P, 2.0/128) || !near(single.Adjusted, 6*2.0/128) || single.Verdict != Unclear {
 		t.Errorf("one of six comparisons: %+v", single)
 	}
@@ -147,7 +151,7 @@ func TestStatisticsAreDeterministic(t *testing.T) {
 		}
 	}
 	encode := func(c Cell) string {
-		c.Rank, c.Against.Adjusted = 0, 0
+		c.Rank, c.Against.Adjusted, c.Against.Needed = 0, 0, 0
 		text, err := json.Marshal(c)
 		if err != nil {
 			t.Fatal(err)

@@ -46,8 +46,9 @@ const (
 const significant = 0.05
 
 // judge sets the verdict of a comparison whose other figures stand. seen is the
-// number of records from which Unseen is within the margin.
-func (c *Comparison) judge(margin, seen float64) {
+// number of records from which Unseen is within the margin, comparisons how many
+// the p-value was corrected for.
+func (c *Comparison) judge(margin, seen float64, comparisons int) {
 	const slack = 1e-9 // of rounding
 	switch {
 	case c.Interval.Low >= -margin-slack && c.Unseen <= margin+slack:
@@ -56,22 +57,29 @@ func (c *Comparison) judge(margin, seen float64) {
 		c.Verdict = Worse
 	default:
 		c.Verdict = Unclear
-		c.Needed = c.needed(margin, seen)
+		c.Needed = c.needed(margin, seen, comparisons)
 	}
 }
 
 // needed is about how many records would make a comparison lossless or worse,
 // whichever comes first, if the difference and the scatter stay as they are.
-func (c *Comparison) needed(margin, seen float64) int {
+func (c *Comparison) needed(margin, seen float64, comparisons int) int {
 	below := c.Difference - c.Interval.Low // the half that must clear the margin
-	above := c.Interval.High - c.Difference
 	lossless := max(stats.Needed(c.Records, below, margin+c.Difference), seen)
-	worse := stats.Needed(c.Records, above, -c.Difference)
+	worse := c.neededWorse(significant / float64(comparisons))
 	n := min(lossless, worse)
 	if math.IsInf(n, 0) || math.IsNaN(n) || n > 1e9 {
 		return 0
 	}
 	return roundUp(max(n, float64(c.Records+1)))
+}
+
+// neededWorse is about how many records would make a loss significant at a level.
+func (c *Comparison) neededWorse(level float64) float64 {
+	z := math.Sqrt2 * math.Erfinv(1-level)
+	standardError := c.Interval.Width() / (2 * 1.96)
+	// k records that all lose have a p-value of 2/2^k.
+	return max(stats.Needed(c.Records, z*standardError, -c.Difference), 1-math.Log2(level))
 }
 
 // roundUp rounds up to two digits: an estimate has no more.
