@@ -25,30 +25,35 @@ type Diff struct {
 
 // A DiffGroup is what differs in one task under one variant.
 type DiffGroup struct {
-	Task    string  `json:"task"`
-	Variant string  `json:"variant"`
-	Rows    int     `json:"rows"`   // compared, less those with an error in either run
-	Errors  int     `json:"errors"` // rows with an error in one of the runs only
-	Texts   int     `json:"texts"`  // rows whose generated tokens differ
-	Kept    int     `json:"kept"`   // rows whose layers keep other numbers of entries
-	Scores  int     `json:"scores"` // rows whose scores differ
-	First   float64 `json:"first"`  // mean score, 0..100
-	Second  float64 `json:"second"`
+	Task     string  `json:"task"`
+	Variant  string  `json:"variant"`
+	Rows     int     `json:"rows"`     // compared, less those with an error in either run
+	Errors   int     `json:"errors"`   // rows with an error in one of the runs only, or with another one
+	Prompts  int     `json:"prompts"`  // rows whose prompts differ: what else differs is no effect of the variant
+	Texts    int     `json:"texts"`    // rows whose generated tokens differ, or why generation ended
+	Kept     int     `json:"kept"`     // rows whose layers keep other numbers of entries, or whose caches hold other numbers of bytes
+	Scores   int     `json:"scores"`   // rows whose scores differ
+	Fidelity int     `json:"fidelity"` // rows whose fidelity differs, or was measured in one of the runs only
+	First    float64 `json:"first"`    // mean score, 0..100
+	Second   float64 `json:"second"`
 	// P is the two-sided p-value of a paired sign-flip test of the scores; 1 where
 	// none differ.
 	P float64 `json:"p"`
 }
 
 // same tells whether nothing in the group differs.
-func (g DiffGroup) same() bool { return g.Errors == 0 && g.Texts == 0 && g.Kept == 0 && g.Scores == 0 }
+func (g DiffGroup) same() bool {
+	return g.Errors+g.Prompts+g.Texts+g.Kept+g.Scores+g.Fidelity == 0
+}
 
 // A DiffRow is one record under one variant that differs.
 type DiffRow struct {
 	Task    string     `json:"task"`
 	Record  string     `json:"record"`
 	Variant string     `json:"variant"`
-	Score   [2]float64 `json:"score"`  // 0..100
-	Budget  [2]float64 `json:"budget"` // kept share of the prompt, percent
+	Differs []string   `json:"differs"` // error, or some of prompt, text, kept, score, fidelity
+	Score   [2]float64 `json:"score"`   // 0..100
+	Budget  [2]float64 `json:"budget"`  // kept share of the prompt, percent
 	Text    [2]string  `json:"text"`
 	Error   [2]string  `json:"error"`
 }
@@ -102,8 +107,8 @@ func Compare(first, second []rows.Row) (Diff, error) {
 			groups[[2]string{a.Task, a.Variant}] = at
 			d.Groups, scores = append(d.Groups, DiffGroup{Task: a.Task, Variant: a.Variant}), append(scores, nil)
 		}
-		if d.Groups[at].add(a, b) {
-			d.Rows = append(d.Rows, DiffRow{a.Task, a.Record, a.Variant, [2]float64{100 * a.Score, 100 * b.Score}, [2]float64{100 * a.Budget, 100 * b.Budget}, [2]string{a.Text, b.Text}, [2]string{a.Error, b.Error}})
+		if what := d.Groups[at].add(a, b); len(what) > 0 {
+			d.Rows = append(d.Rows, DiffRow{a.Task, a.Record, a.Variant, what, [2]float64{100 * a.Score, 100 * b.Score}, [2]float64{100 * a.Budget, 100 * b.Budget}, [2]string{a.Text, b.Text}, [2]string{a.Error, b.Error}})
 		}
 		if a.Error == "" && b.Error == "" {
 			scores[at] = append(scores[at], b.Score-a.Score)
@@ -119,30 +124,33 @@ func Compare(first, second []rows.Row) (Diff, error) {
 	return d, nil
 }
 
-// add counts a pair of rows and tells whether they differ.
-func (g *DiffGroup) add(a, b rows.Row) bool {
+// add counts a pair of rows and tells in what they differ.
+func (g *DiffGroup) add(a, b rows.Row) []string {
 	if a.Error != "" || b.Error != "" {
-		if (a.Error == "") != (b.Error == "") {
+		if a.Error != b.Error {
 			g.Errors++
-			return true
+			return []string{"error"}
 		}
-		return false
+		return nil
 	}
 	g.Rows++
 	g.First += 100 * a.Score
 	g.Second += 100 * b.Score
-	differs := false
+	var differs []string
 	for _, c := range []struct {
+		name    string
 		count   *int
 		changed bool
 	}{
-		{&g.Texts, a.Text != b.Text || !slices.Equal(a.Tokens, b.Tokens)},
-		{&g.Kept, !slices.Equal(a.Kept, b.Kept)},
-		{&g.Scores, a.Score != b.Score},
+		{"prompt", &g.Prompts, a.PromptHash != b.PromptHash},
+		{"text", &g.Texts, a.Text != b.Text || !slices.Equal(a.Tokens, b.Tokens) || a.Stop != b.Stop},
+		{"kept", &g.Kept, !slices.Equal(a.Kept, b.Kept) || a.KVBytes != b.KVBytes},
+		{"score", &g.Scores, a.Score != b.Score},
+		{"fidelity", &g.Fidelity, (a.Fidelity == nil) != (b.Fidelity == nil) || a.Fidelity != nil && *a.Fidelity != *b.Fidelity},
 	} {
 		if c.changed {
 			*c.count++
-			differs = true
+			differs = append(differs, c.name)
 		}
 	}
 	return differs

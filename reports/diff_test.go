@@ -83,3 +83,40 @@ func TestCompareTests(t *testing.T) {
 		t.Errorf("%+v, %v", d.Changed(), err)
 	}
 }
+
+// Everything but the timing counts: prompts, why a text ended, bytes, fidelity,
+// which error it was.
+func TestCompareAllButTiming(t *testing.T) {
+	row := rows.Row{Task: "qa", Variant: "h2o", Kept: []float64{4, 4}, KVBytes: 64, Stop: "eos", Fidelity: &rows.Fidelity{Tokens: 8, KL: 0.5, Divergence: -1}}
+	failed := rows.Row{Task: "qa", Variant: "h2o", Error: "too little memory"}
+	for name, c := range map[string]struct {
+		first  rows.Row
+		change func(*rows.Row)
+		want   DiffGroup
+	}{
+		"timing":             {row, func(r *rows.Row) { r.Timing.Peak = 7 }, DiffGroup{Rows: 1}},
+		"equal fidelity":     {row, func(r *rows.Row) { f := *r.Fidelity; r.Fidelity = &f }, DiffGroup{Rows: 1}},
+		"fidelity":           {row, func(r *rows.Row) { f := *r.Fidelity; f.KL = 0.25; r.Fidelity = &f }, DiffGroup{Rows: 1, Fidelity: 1}},
+		"fidelity of one":    {row, func(r *rows.Row) { r.Fidelity = nil }, DiffGroup{Rows: 1, Fidelity: 1}},
+		"prompt":             {row, func(r *rows.Row) { r.PromptHash = "other" }, DiffGroup{Rows: 1, Prompts: 1}},
+		"stop":               {row, func(r *rows.Row) { r.Stop = "length" }, DiffGroup{Rows: 1, Texts: 1}},
+		"bytes":              {row, func(r *rows.Row) { r.KVBytes = 128 }, DiffGroup{Rows: 1, Kept: 1}},
+		"the same error":     {failed, func(r *rows.Row) { r.Timing.Peak = 7 }, DiffGroup{}},
+		"another error":      {failed, func(r *rows.Row) { r.Error = "no prompt" }, DiffGroup{Errors: 1}},
+		"an error that went": {failed, func(r *rows.Row) { *r = row }, DiffGroup{Errors: 1}},
+	} {
+		second := c.first
+		c.change(&second)
+		d, err := Compare([]rows.Row{c.first}, []rows.Row{second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.want.Task, c.want.Variant, c.want.P = "qa", "h2o", 1
+		if diff := cmp.Diff(c.want, d.Groups[0]); diff != "" {
+			t.Errorf("%s: (-want +got):\n%s", name, diff)
+		}
+		if d.Same() != c.want.same() || len(d.Rows) == 1 == c.want.same() {
+			t.Errorf("%s: same %v, %d rows differ", name, d.Same(), len(d.Rows))
+		}
+	}
+}

@@ -18,9 +18,9 @@ func newDiff() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff RUN1 RUN2",
 		Short: "List what changed between two runs",
-		Long: `Lists in which settings two runs differ and which of their rows do: generated
-texts, kept entries, scores, with the p-value of a paired sign-flip test, and the
-records that changed most. Rows are matched by record, variant, model and context
+		Long: `Lists in which settings two runs differ and which of their rows do: errors, prompts,
+generated texts, kept entries, fidelity, scores, with the p-value of a paired
+sign-flip test, and the records that changed most. Rows are matched by record, variant, model and context
 length; where each run has one model only, or one context length, these may differ.`,
 		Example: "  refreekv diff results/before results/after\n  refreekv diff results/before results/after --rows 50\n  refreekv diff a b --exit-code && echo same",
 		Args:    exactly(2, "the folders of two runs"),
@@ -86,9 +86,9 @@ func printDiff(w io.Writer, d reports.Diff, settings []runners.Difference, most 
 	if changed := d.Changed(); len(changed) > 0 {
 		fmt.Fprintln(w)
 		table(w, func(row func(string, ...any)) {
-			row("task\tvariant\trows\ttexts\tkept\tscores\tmean\tchange\tp")
+			row("task\tvariant\trows\terrors\tprompts\ttexts\tkept\tscores\tfidelity\tmean\tchange\tp")
 			for _, g := range changed {
-				row("%s\t%s\t%d\t%d\t%d\t%d\t%.2f → %.2f\t%+.2f\t%.3f", g.Task, g.Variant, g.Rows, g.Texts, g.Kept, g.Scores, g.First, g.Second, g.Second-g.First, g.P)
+				row("%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.2f → %.2f\t%+.2f\t%.3f", g.Task, g.Variant, g.Rows, g.Errors, g.Prompts, g.Texts, g.Kept, g.Scores, g.Fidelity, g.First, g.Second, g.Second-g.First, g.P)
 			}
 		})
 	}
@@ -97,7 +97,10 @@ func printDiff(w io.Writer, d reports.Diff, settings []runners.Difference, most 
 	}
 	fmt.Fprintf(w, "\nrows that changed most:\n")
 	for _, r := range d.Rows[:min(most, len(d.Rows))] {
-		fmt.Fprintf(w, "%s, record %s, %s: score %.1f → %.1f, kept %.1f%% → %.1f%%\n", r.Task, r.Record, r.Variant, r.Score[0], r.Score[1], r.Budget[0], r.Budget[1])
+		fmt.Fprintf(w, "%s, record %s, %s (%s): score %.1f → %.1f, kept %.1f%% → %.1f%%\n", r.Task, r.Record, r.Variant, strings.Join(r.Differs, ", "), r.Score[0], r.Score[1], r.Budget[0], r.Budget[1])
+		if r.Text[0] == r.Text[1] && r.Error[0] == r.Error[1] {
+			continue
+		}
 		for i, sign := range []string{"-", "+"} {
 			text := r.Text[i]
 			if r.Error[i] != "" {
