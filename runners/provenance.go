@@ -32,9 +32,10 @@ type Provenance struct {
 	Config   Config                `yaml:"config"`
 	Variants []string              `yaml:"variants"` // canonical, in the order of the tables
 	Program  Program               `yaml:"program"`
-	Tasks    map[string]string     `yaml:"task_sha256,omitempty"`  // hash of each task's definition under the protocol
-	Scoring  *Scoring              `yaml:"scored_again,omitempty"` // set by Rescore
-	Models   map[string]ModelFacts `yaml:"models"`                 // by the config's names, added as they are opened
+	Tasks    map[string]string     `yaml:"task_sha256,omitempty"`    // hash of each task's definition under the protocol
+	Scoring  *Scoring              `yaml:"scored_again,omitempty"`   // set by Rescore
+	NoTexts  bool                  `yaml:"texts_left_out,omitempty"` // set by WithoutTexts
+	Models   map[string]ModelFacts `yaml:"models"`                   // by the config's names, added as they are opened
 }
 
 // Program says which build computed the run, and on what.

@@ -214,6 +214,17 @@ func WriteRun(dir string, all []rows.Row, p *Provenance) error {
 	return writeRows(dir, all)
 }
 
+// WithoutTexts leaves out what was generated, for rows that are published though
+// their benchmark's texts may not be. Such a run cannot be scored again.
+func WithoutTexts(all []rows.Row, p *Provenance) ([]rows.Row, *Provenance) {
+	out, without := slices.Clone(all), *p
+	for i := range out {
+		out[i].Text, out[i].Tokens = "", nil
+	}
+	without.NoTexts = true
+	return out, &without
+}
+
 // SameFolder reports whether two paths name one folder.
 func SameFolder(a, b string) bool {
 	infoA, errA := os.Stat(a)

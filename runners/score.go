@@ -38,8 +38,11 @@ func Rescore(ctx context.Context, dir, data string, progress hub.Progress) ([]Re
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if len(all) == 0 {
+	switch {
+	case len(all) == 0:
 		return nil, nil, nil, fmt.Errorf("%s holds no finished record; there is nothing to score", dir)
+	case p.NoTexts:
+		return nil, nil, nil, fmt.Errorf("%s holds rows whose texts were left out; score the run that it was made of", dir)
 	}
 	config := p.Config
 	if data != "" {

@@ -50,7 +50,7 @@ which then is a run's folder like any other.`,
 	cmd.Flags().StringVarP(&out, "out", "o", "", "folder for the tables and figures (default: the run's own)")
 	cmd.Flags().StringVar(&against, "against", "", "print the run beside published figures: paper (arXiv 2502.16886); --format md, csv or json")
 	cmd.Flags().Float64Var(&margin, "margin", reports.DefaultMargin, "loss in points within which a variant counts as lossless (docs/statistics.md)")
-	cmd.Flags().BoolVar(&texts, "texts", true, "show prompts and generated texts in index.html; false for a page that is published")
+	cmd.Flags().BoolVar(&texts, "texts", true, "show prompts and generated texts in index.html; with false, for results that are published, rows that go to another folder (--out) lose them too")
 	cmd.Flags().StringVar(&format, "format", "", "print only this to stdout: "+strings.Join(reports.Formats, ", "))
 	return cmd
 }
@@ -74,6 +74,9 @@ func report(cmd *cobra.Command, dirs []string, out string, texts bool, margin fl
 		if len(dirs) > 1 && runners.SameFolder(out, dir) {
 			return usageError{fmt.Errorf("--out %s is one of the runs to merge; choose another folder", out)}
 		}
+	}
+	if !own && !texts {
+		all, provenance = runners.WithoutTexts(all, provenance)
 	}
 	if !own {
 		if err := runners.WriteRun(out, all, provenance); err != nil {
