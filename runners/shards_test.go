@@ -79,7 +79,7 @@ func TestShardsOfRealRecords(t *testing.T) {
 	if _, err := os.Stat(data); err != nil {
 		t.Skipf("no real records: %v", err)
 	}
-	c, err := LoadConfig("reference", Overrides{Tasks: []string{"gsm8k", "coqa", "qasper", "gov_report", "lcc", "trec"}, Data: data, Limit: 8})
+	c, err := LoadConfig("benchmarks", Overrides{Tasks: []string{"gsm8k", "coqa", "qasper", "gov_report", "lcc", "trec"}, Data: data, Limit: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
