@@ -45,8 +45,8 @@ func (b *Batch) Add(p *Prefix, variants []Variant, opt DecodeOptions) (*Continua
 	if f := opt.Fidelity; f != nil && p.Len()+len(f.Reference) > most {
 		return nil, fmt.Errorf("prompt of %d tokens and a reference answer of %d exceed the model's %d positions", p.Len(), len(f.Reference), most)
 	}
-	if p.Len()+opt.MaxNewTokens > most {
-		return nil, fmt.Errorf("prompt of %d tokens and %d new ones exceed the model's %d positions", p.Len(), opt.MaxNewTokens, most)
+	if err := b.d.m.checkRoom(p, opt); err != nil {
+		return nil, err
 	}
 	c := newContinuation(p, variants, opt)
 	first := argmaxWithout(p.logits, opt.NotFirst)
@@ -55,6 +55,14 @@ func (b *Batch) Add(p *Prefix, variants []Variant, opt DecodeOptions) (*Continua
 	}
 	b.running = append(b.running, c)
 	return c, nil
+}
+
+// checkRoom refuses a prompt that leaves no positions for the new tokens.
+func (m *Model) checkRoom(p *Prefix, opt DecodeOptions) error {
+	if most := m.Config.MaxPositions; p.Len()+opt.MaxNewTokens > most {
+		return fmt.Errorf("prompt of %d tokens and %d new ones exceed the model's %d positions", p.Len(), opt.MaxNewTokens, most)
+	}
+	return nil
 }
 
 func newContinuation(p *Prefix, variants []Variant, opt DecodeOptions) *Continuation {

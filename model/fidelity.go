@@ -113,13 +113,15 @@ func (t distribution) divergence(other []float32) float64 {
 	return max(shift/t.sum-(t.logTotal-logTotal(other)), 0)
 }
 
-// add counts one more prediction of a stream.
-func (l *likeness) add(target distribution, logits []float32) {
+// add counts one more prediction of a stream and tells whether it prefers the same
+// token as the target.
+func (l *likeness) add(target distribution, logits []float32) (agrees bool) {
 	l.kl += target.divergence(logits)
 	l.tokens++
-	if argmaxWithout(logits, nil) == target.best {
+	if agrees = argmaxWithout(logits, nil) == target.best; agrees {
 		l.agreed++
 	}
+	return agrees
 }
 
 // compare compares what the active streams just predicted with the full caches'
@@ -145,8 +147,7 @@ func (d *decoder) compare(active []*stream) {
 			return
 		}
 		at := len(s.in.target) - 1
-		s.likeness.add(s.in.target[at], d.row(i))
-		if argmaxWithout(d.row(i), nil) != s.in.target[at].best {
+		if !s.likeness.add(s.in.target[at], d.row(i)) {
 			s.likeness.parted, s.likeness.at = true, at
 		}
 	})

@@ -42,8 +42,8 @@ func (a *Alone) KVBytes() int64 {
 // changes: once only. The tokens are those of [Model.DecodeVariants] for the same
 // variant; nothing is shared with another.
 func (m *Model) DecodeAlone(ctx context.Context, a *Alone, opt DecodeOptions) (Generation, error) {
-	if a.p.Len()+opt.MaxNewTokens > m.Config.MaxPositions {
-		return Generation{}, fmt.Errorf("prompt of %d tokens and %d new ones exceed the model's %d positions", a.p.Len(), opt.MaxNewTokens, m.Config.MaxPositions)
+	if err := m.checkRoom(a.p, opt); err != nil {
+		return Generation{}, err
 	}
 	begin := time.Now()
 	opt.Fidelity = nil

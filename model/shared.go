@@ -101,8 +101,9 @@ func (m *Model) ropesGrow() bool {
 	return slices.ContainsFunc(m.ropes, func(t ropeTable) bool { return t.rope.grows() })
 }
 
-// Common is the number of tokens with which both a and b begin.
-func Common(a, b []int32) int {
+// Common is the number of elements, tokens or bytes, with which both a and b
+// begin.
+func Common[E comparable](a, b []E) int {
 	n := min(len(a), len(b))
 	for i := range n {
 		if a[i] != b[i] {

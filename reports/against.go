@@ -4,11 +4,9 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"refreekv/pruners"
 	"refreekv/reports/stats"
@@ -123,7 +121,7 @@ func (t Table) against(cells []PaperCell, own bool, l Line, k int, task string) 
 	if cell.Records == 0 || !own && l.Pruner == "full" {
 		return nil
 	}
-	full := slices.IndexFunc(t.Lines, func(l Line) bool { return l.Pruner == "full" })
+	full := t.full()
 	for _, c := range cells {
 		if c.Task != task || c.Variant != l.Variant || own && c.Model != t.Model {
 			continue
@@ -178,11 +176,7 @@ func (a Against) Render(format string) ([]byte, error) {
 	var buf bytes.Buffer
 	switch format {
 	case "json":
-		out := json.NewEncoder(&buf)
-		out.SetIndent("", "  ")
-		if err := out.Encode(a); err != nil {
-			return nil, fmt.Errorf("encoding the comparison: %w", err)
-		}
+		return encodeJSON(a)
 	case "csv":
 		w := csv.NewWriter(&buf)
 		w.Write(append([]string{"model", "context_length"}, head...)) // a buffer takes every write
@@ -191,23 +185,21 @@ func (a Against) Render(format string) ([]byte, error) {
 		}
 		w.Flush()
 	case "md":
-		var b strings.Builder
 		for i, l := range a.Lines {
 			if i == 0 || l.Model != a.Lines[i-1].Model || l.ContextLength != a.Lines[i-1].ContextLength {
-				fmt.Fprintf(&b, "\n## %s, context length %d, beside %s\n\n", escapeMarkdown(l.Model), l.ContextLength, a.Paper)
-				writeMarkdownLine(&b, head)
-				b.WriteString("|---|---|---|---:|---:|---:|---:|---|---:|---:|---|---|\n")
+				fmt.Fprintf(&buf, "\n## %s, context length %d, beside %s\n\n", escapeMarkdown(l.Model), l.ContextLength, a.Paper)
+				writeMarkdownLine(&buf, head)
+				buf.WriteString("|---|---|---|---:|---:|---:|---:|---|---:|---:|---|---|\n")
 			}
 			line := cells(l)
 			for k := range line {
 				line[k] = escapeMarkdown(line[k])
 			}
-			writeMarkdownLine(&b, line)
+			writeMarkdownLine(&buf, line)
 		}
 		for _, note := range a.Notes {
-			fmt.Fprintf(&b, "\n%s\n", escapeMarkdown(note))
+			fmt.Fprintf(&buf, "\n%s\n", escapeMarkdown(note))
 		}
-		buf.WriteString(b.String())
 	default:
 		return nil, fmt.Errorf("format %q is none of md, csv, json", format)
 	}

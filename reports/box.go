@@ -7,6 +7,8 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"refreekv/reports/stats"
 )
 
 // Plot draws the box: a rectangle over the middle half with the median in it,
@@ -19,7 +21,7 @@ func (b box) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 	line := draw.LineStyle{Color: palette[b.look.colour], Width: 0.7}
 	middle, half := y(b.at), (y(b.at+0.3)-y(b.at-0.3))/2
-	low, q1, median, q3, high := x(values[0]), x(quantile(values, 0.25)), x(quantile(values, 0.5)), x(quantile(values, 0.75)), x(values[len(values)-1])
+	low, q1, median, q3, high := x(values[0]), x(stats.Quantile(values, 0.25)), x(stats.Quantile(values, 0.5)), x(stats.Quantile(values, 0.75)), x(values[len(values)-1])
 	rectangle := []vg.Point{{X: q1, Y: middle - half}, {X: q3, Y: middle - half}, {X: q3, Y: middle + half}, {X: q1, Y: middle + half}}
 	c.FillPolygon(tint(line.Color), rectangle)
 	c.StrokeLine2(line, low, middle, q1, middle)
@@ -40,14 +42,3 @@ func (b box) Plot(c draw.Canvas, p *plot.Plot) {
 
 // mostDots is how many values of a box are drawn as dots too.
 const mostDots = 60
-
-// quantile is the value below which that share of ascending values lies, linear
-// between neighbours.
-func quantile(values []float64, share float64) float64 {
-	at := share * float64(len(values)-1)
-	i := int(at)
-	if i+1 >= len(values) {
-		return values[len(values)-1]
-	}
-	return values[i] + (at-float64(i))*(values[i+1]-values[i])
-}

@@ -8,6 +8,7 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 
+	"refreekv/reports/stats"
 	"refreekv/runners/rows"
 )
 
@@ -179,7 +180,7 @@ func budgetByLayer(uneven []group) chart {
 		m := mark{name: g.line.Variant, look: look{colour: g.look.colour}, line: true, bare: true}
 		for l, own := range shares {
 			mean, _ := meanAndSpread(own)
-			m.points = append(m.points, point{x: float64(l), y: mean, low: quantile(own, 0.25), high: quantile(own, 0.75)})
+			m.points = append(m.points, point{x: float64(l), y: mean, low: stats.Quantile(own, 0.25), high: stats.Quantile(own, 0.75)})
 		}
 		p.marks = []mark{m}
 		panels = append(panels, p)
@@ -207,5 +208,5 @@ func median(values []float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()
 	}
-	return quantile(slices.Sorted(slices.Values(values)), 0.5)
+	return stats.Quantile(slices.Sorted(slices.Values(values)), 0.5)
 }

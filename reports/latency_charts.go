@@ -69,18 +69,12 @@ func latencyChart(own []rows.Row) (chart, bool) {
 	if len(clusters(own)) < 2 {
 		return chart{}, false
 	}
-	var t Table
+	var variants []Line
 	for _, mine := range groupBy(own, func(r rows.Row) string { return r.Variant }) {
-		t.Lines = append(t.Lines, Line{Variant: mine[0].Variant, Pruner: mine[0].Pruner})
+		variants = append(variants, Line{Variant: mine[0].Variant, Pruner: mine[0].Pruner})
 	}
-	// A line is a variant, the full cache too: its times are no level.
-	var all []series
-	for _, l := range t.Lines {
-		all = append(all, series{name: l.Variant, pruner: l.Pruner, lines: []Line{l}})
-	}
-	for i, look := range looksOf(all) {
-		all[i].look = look
-	}
+	// The full cache has a line too: its times are no level.
+	all := apart(variants)
 	var lengths span
 	draw := func(label string, log bool, value func(rows.Row) (float64, bool)) panel {
 		p, seen := panel{}, span{}

@@ -126,58 +126,30 @@ func (s Summary) about() string {
 }
 
 func (t Table) page() pageTable {
-	out := pageTable{Heading: t.heading(), Columns: append([]string{"variant"}, t.Tasks...), Notes: append([]string{t.legend() + " " + fmt.Sprintf(legendMarks, "Bold and underlined") + " " + t.records() + "."}, t.Notes...)}
-	out.Columns = append(out.Columns, headerVsFull, headerAverage)
-	if t.heavier() {
-		out.Columns = append(out.Columns, headerMemory)
-	}
-	if t.compared() {
-		out.Columns = append(out.Columns, headerKL)
-	}
-	if t.tested() {
-		out.Columns = append(out.Columns, headerVerdict)
-	}
-	score := func(c Cell) pageCell {
-		if c.Records == 0 {
-			return pageCell{Text: noResult}
-		}
-		cell := pageCell{Text: c.score(), Under: c.budget(), Value: fmt.Sprint(c.Score), Rank: c.Rank}
-		if c.Against != nil {
-			cell.Title = "against the full cache: " + c.Against.difference() + ", " + c.Against.words()
-		}
-		return cell
+	columns := t.columns()
+	out := pageTable{Heading: t.heading(), Columns: []string{"variant"}, Notes: append([]string{t.legend() + " " + fmt.Sprintf(legendMarks, "Bold and underlined") + " " + t.records() + "."}, t.Notes...)}
+	for _, c := range columns {
+		out.Columns = append(out.Columns, c.head)
 	}
 	for _, l := range t.Lines {
 		line := []pageCell{{Text: l.Variant}}
-		for _, c := range l.Cells {
-			line = append(line, score(c))
-		}
-		versus := pageCell{Text: l.vsFull()}
-		if l.VsFull != nil {
-			versus.Value = fmt.Sprint(*l.VsFull)
-		}
-		line = append(line, versus, score(l.Average))
-		if t.heavier() {
-			line = append(line, pageCell{Text: l.Average.memory(), Value: fmt.Sprint(l.Average.Memory)})
-		}
-		if t.compared() {
-			kl := pageCell{Text: l.Average.kl()}
-			if f := l.Average.Fidelity; f != nil {
-				kl.Under, kl.Value = l.Average.agreement(), fmt.Sprint(f.KL)
-			}
-			line = append(line, kl)
-		}
-		if t.tested() {
-			word, detail := l.Average.Against.verdict()
-			cell := pageCell{Text: word, Under: detail}
-			if c := l.Average.Against; c != nil {
-				cell.Value, cell.Title = fmt.Sprint(c.Difference), c.difference()
-			}
-			line = append(line, cell)
+		for _, c := range columns {
+			line = append(line, newPageCell(c.of(l)))
 		}
 		out.Lines = append(out.Lines, line)
 	}
 	return out
+}
+
+func newPageCell(e entry) pageCell {
+	cell := pageCell{Text: e.figure, Title: e.title, Rank: e.rank}
+	if e.figure != noResult {
+		cell.Under = e.beneath
+	}
+	if e.value != nil {
+		cell.Value = fmt.Sprint(*e.value)
+	}
+	return cell
 }
 
 func (p Page) figures() ([]pageFigure, error) {

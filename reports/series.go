@@ -40,10 +40,24 @@ func (t Table) seriesOf() (all []series, full *Line) {
 		}
 		all[at].lines = append(all[at].lines, l)
 	}
+	return looked(all), full
+}
+
+// looked gives series their looks.
+func looked(all []series) []series {
 	for i, look := range looksOf(all) {
 		all[i].look = look
 	}
-	return all, full
+	return all
+}
+
+// apart makes a series of every line.
+func apart(lines []Line) []series {
+	var all []series
+	for _, l := range lines {
+		all = append(all, series{name: l.Variant, pruner: l.Pruner, lines: []Line{l}})
+	}
+	return looked(all)
 }
 
 // budgetOption is the setting that says how much a method keeps.

@@ -58,14 +58,7 @@ func sizeChartOf(tables []Table, sizes map[string]float64) (chart, bool) {
 	if len(common) == 0 {
 		return chart{}, false
 	}
-	lines := representative(tables[0].Lines)
-	var all []series
-	for _, l := range lines {
-		all = append(all, series{name: l.Variant, pruner: l.Pruner, lines: []Line{l}})
-	}
-	for i, look := range looksOf(all) {
-		all[i].look = look
-	}
+	all := apart(representative(tables[0].Lines))
 	p := panel{}
 	var xs, ys span
 	records := 0

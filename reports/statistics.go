@@ -40,7 +40,7 @@ type pairing struct {
 // measure fills in the intervals and comparisons of a table.
 func (t *Table) measure(all []rows.Row) {
 	scores := t.scores(all)
-	full := slices.IndexFunc(t.Lines, func(l Line) bool { return l.Pruner == "full" })
+	full := t.full()
 	pairs := make([][]pairing, len(t.Tasks)) // [tasks][lines]
 	overall := make([]overall, len(t.Lines))
 	comparisons := 0

@@ -219,23 +219,33 @@ func average(cells []Cell) Cell {
 	return a
 }
 
+// full is the full cache's place among the lines, -1: it was not run.
+func (t *Table) full() int {
+	return slices.IndexFunc(t.Lines, func(l Line) bool { return l.Pruner == "full" })
+}
+
+// meanRatio is the mean over the tasks but one (-1: over all) of score / full-cache
+// score, less 1, in percent; false where there is no such ratio.
+func meanRatio(cells, full []Cell, but int) (percent float64, ok bool) {
+	sum, n := 0.0, 0
+	for k, c := range cells {
+		if k != but && c.Records > 0 && full[k].Records > 0 && full[k].Score > 0 {
+			sum += c.Score / full[k].Score
+			n++
+		}
+	}
+	return 100 * (sum/float64(n) - 1), n > 0
+}
+
 // compareWithFull fills in every line's mean of ratios.
 func (t *Table) compareWithFull() {
-	at := slices.IndexFunc(t.Lines, func(l Line) bool { return l.Pruner == "full" })
+	at := t.full()
 	if at < 0 {
 		return
 	}
 	full := t.Lines[at].Cells
 	for i := range t.Lines {
-		sum, n := 0.0, 0
-		for k, c := range t.Lines[i].Cells {
-			if c.Records > 0 && full[k].Records > 0 && full[k].Score > 0 {
-				sum += c.Score / full[k].Score
-				n++
-			}
-		}
-		if n > 0 {
-			ratio := 100 * (sum/float64(n) - 1)
+		if ratio, ok := meanRatio(t.Lines[i].Cells, full, -1); ok {
 			t.Lines[i].VsFull = &ratio
 		}
 	}
@@ -264,17 +274,10 @@ func (t *Table) noteSmall(full []Cell) {
 		}
 		worst, name, with, without := 1.0, "", 0.0, 0.0
 		for _, l := range t.Lines {
-			all, n := 0.0, 0.0
-			for j, cell := range l.Cells {
-				if j != k && cell.Records > 0 && full[j].Records > 0 && full[j].Score > 0 {
-					all += cell.Score/full[j].Score - 1
-					n++
-				}
-			}
-			if l.VsFull == nil || l.Cells[k].Records == 0 || n == 0 {
+			rest, ok := meanRatio(l.Cells, full, k)
+			if l.VsFull == nil || l.Cells[k].Records == 0 || !ok {
 				continue
 			}
-			rest := 100 * all / n
 			if moved := math.Abs(*l.VsFull - rest); moved > worst {
 				worst, name, with, without = moved, l.Variant, *l.VsFull, rest
 			}

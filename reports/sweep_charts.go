@@ -25,9 +25,7 @@ func (t Table) sweepChart(option string, sweeps []sweep) []chart {
 	for _, s := range sweeps {
 		all = append(all, series{name: s.name, pruner: s.pruner, lines: s.lines})
 	}
-	for i, look := range looksOf(all) {
-		all[i].look = look
-	}
+	all = looked(all)
 	_, full := t.seriesOf()
 	// One panel of some figure of the lines.
 	draw := func(title string, value func(Line) (float64, bool), y func(span) axis, level bool) panel {

@@ -38,16 +38,20 @@ func (s Summary) render(title, format string) ([]byte, error) {
 	case "csv":
 		return csvTable(s)
 	case "json":
-		var buf bytes.Buffer
-		out := json.NewEncoder(&buf)
-		out.SetIndent("", "  ")
-		out.SetEscapeHTML(false)
-		if err := out.Encode(s); err != nil {
-			return nil, fmt.Errorf("encoding the summary: %w", err)
-		}
-		return buf.Bytes(), nil
+		return encodeJSON(s)
 	}
 	return nil, fmt.Errorf("format %q is none of %s", format, strings.Join(Formats, ", "))
+}
+
+func encodeJSON(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	out := json.NewEncoder(&buf)
+	out.SetIndent("", "  ")
+	out.SetEscapeHTML(false)
+	if err := out.Encode(v); err != nil {
+		return nil, fmt.Errorf("encoding the report: %w", err)
+	}
+	return buf.Bytes(), nil
 }
 
 // WriteAll writes summary.md, .tex, .csv and .json and the figures of a run into

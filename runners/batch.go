@@ -29,7 +29,8 @@ type batch struct {
 type hand struct {
 	job
 	blank   rows.Row
-	pairs   []pair // that are run: those whose rows are missing
+	all     []pair // of all variants
+	pairs   []pair // of those, the ones that are run: their rows are missing
 	needs   model.Needs
 	bytes   int64      // that it takes beside the weights
 	rows    []rows.Row // of the pairs
@@ -80,9 +81,9 @@ func (r *run) runJobs(ctx context.Context, jobs []job) error {
 
 // hand takes a record up: it finds out what is to be run of it.
 func (r *run) hand(j job) *hand {
-	h := &hand{job: j, blank: r.blank(j)}
+	h := &hand{job: j, blank: r.blank(j), all: r.pairs(j)}
 	group := r.byUnit[r.key(j.unit)]
-	for i, p := range r.pairs(j) {
+	for i, p := range h.all {
 		if _, ok := r.stock.have[p.inputs]; !ok && group[i].Variant == "" {
 			h.pairs = append(h.pairs, p)
 			h.needs = h.needs.Union(p.Pruner.Needs())
@@ -316,7 +317,7 @@ func (r *run) storeRows(ctx context.Context, h *hand) error {
 	}
 	group, measured := r.byUnit[r.key(h.unit)], h.rows
 	var fresh []rows.Row
-	for i, p := range r.pairs(h.job) {
+	for i, p := range h.all {
 		if group[i].Variant != "" {
 			continue
 		}

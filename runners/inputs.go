@@ -30,29 +30,25 @@ type identity struct {
 
 // identify reads a model's identity without loading its weights.
 func identify(ctx context.Context, found hub.Found) (*identity, error) {
-	m, parameters, err := withoutWeights(ctx, found)
-	if err != nil {
-		return nil, err
-	}
 	f, err := weights.Open(found.Path)
 	if err != nil {
 		return nil, fmt.Errorf("opening model %s: %w", found.Path, err)
 	}
 	defer f.Close()
+	m, parameters, err := withoutWeights(ctx, found, f)
+	if err != nil {
+		return nil, err
+	}
 	return newIdentity(m, parameters, f.Hash)
 }
 
-// withoutWeights opens a model's config and tokenizer and counts its parameters.
-func withoutWeights(ctx context.Context, found hub.Found) (m *model.Model, parameters int64, err error) {
+// withoutWeights opens the config and tokenizer of a model with these weights and
+// counts its parameters.
+func withoutWeights(ctx context.Context, found hub.Found, f *weights.File) (m *model.Model, parameters int64, err error) {
 	d, err := model.Describe(ctx, found.Path, nil)
 	if err != nil {
 		return nil, 0, err
 	}
-	f, err := weights.Open(found.Path)
-	if err != nil {
-		return nil, 0, fmt.Errorf("opening model %s: %w", found.Path, err)
-	}
-	defer f.Close()
 	var t *tokenizer.Tokenizer
 	if f.Format == "gguf" {
 		t, err = tokenizer.FromGGUF(f.Meta)
@@ -63,6 +59,20 @@ func withoutWeights(ctx context.Context, found hub.Found) (m *model.Model, param
 		return nil, 0, fmt.Errorf("opening model %s: %w", found.Path, err)
 	}
 	return &model.Model{Name: found.Name, Source: found.Source, Path: found.Path, Config: d.Config, Tokenizer: t}, d.Parameters, nil
+}
+
+// localPrompts is a model on this machine as far as prompts depend on it.
+func localPrompts(ctx context.Context, found hub.Found) (tasks.Model, error) {
+	f, err := weights.Open(found.Path)
+	if err != nil {
+		return tasks.Model{}, fmt.Errorf("opening model %s: %w", found.Path, err)
+	}
+	defer f.Close()
+	m, _, err := withoutWeights(ctx, found, f)
+	if err != nil {
+		return tasks.Model{}, err
+	}
+	return promptModel(m), nil
 }
 
 // promptModel is a model as far as prompts depend on it.

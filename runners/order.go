@@ -1,6 +1,7 @@
 package runners
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -49,25 +50,36 @@ func worthSharing(common, a, b int) bool { return common >= leastShared && 8*com
 // leastShared is how many common tokens are worth taking over.
 const leastShared = 48
 
-// inOrder puts prompts that share a good part of their beginning (questions on
-// one story, few-shot examples) behind each other; otherwise their order stays.
-func inOrder(jobs []job) []job {
-	sorted := make([]int, len(jobs))
+// alike groups texts that share a good part of their beginning (questions on one
+// story, few-shot examples): their places, in ascending order of the texts.
+// perToken is how many elements of a text make a token.
+func alike[E cmp.Ordered](texts [][]E, perToken int) (clusters [][]int) {
+	sorted := make([]int, len(texts))
 	for i := range sorted {
 		sorted[i] = i
 	}
-	slices.SortStableFunc(sorted, func(a, b int) int { return slices.Compare(jobs[a].prompt.Tokens, jobs[b].prompt.Tokens) })
-	var clusters [][]int
+	slices.SortStableFunc(sorted, func(a, b int) int { return slices.Compare(texts[a], texts[b]) })
 	for i, at := range sorted {
 		if i > 0 {
-			before, now := jobs[sorted[i-1]].prompt.Tokens, jobs[at].prompt.Tokens
-			if worthSharing(model.Common(before, now), len(before), len(now)) {
+			before, now := texts[sorted[i-1]], texts[at]
+			if worthSharing(model.Common(before, now)/perToken, len(before)/perToken, len(now)/perToken) {
 				clusters[len(clusters)-1] = append(clusters[len(clusters)-1], at)
 				continue
 			}
 		}
 		clusters = append(clusters, []int{at})
 	}
+	return clusters
+}
+
+// inOrder puts prompts that begin alike behind each other; otherwise their order
+// stays.
+func inOrder(jobs []job) []job {
+	prompts := make([][]int32, len(jobs))
+	for i, j := range jobs {
+		prompts[i] = j.prompt.Tokens
+	}
+	clusters := alike(prompts, 1)
 	slices.SortFunc(clusters, func(a, b []int) int { return slices.Min(a) - slices.Min(b) })
 	out := make([]job, 0, len(jobs))
 	for _, cluster := range clusters {

@@ -36,12 +36,12 @@ func Prompts(ctx context.Context, p *Provenance, all []rows.Row) (out map[rows.P
 			missing = fmt.Sprintf("prompts are left out: model %s is not on this machine", name)
 			continue
 		}
-		m, _, err := withoutWeights(ctx, found)
+		prompts, err := localPrompts(ctx, found)
 		if err != nil {
 			missing = fmt.Sprintf("prompts are left out: %v", err)
 			continue
 		}
-		r.identities[name] = &identity{prompts: promptModel(m)}
+		r.identities[name] = &identity{prompts: prompts}
 	}
 	for _, u := range plan.Units {
 		if ctx.Err() != nil {

@@ -3,14 +3,12 @@ package runners
 import (
 	"fmt"
 	"slices"
-	"sort"
-	"strings"
 )
 
 // Shard is the part Index (0-based) of Count parts of the work. The zero value
 // is all of it.
 //
-// Parts are balanced by estimated cost (see unitCosts), not by count. They are
+// Parts are balanced by estimated cost (see unitCost), not by count. They are
 // stretches of the plan, so that a part opens few models, except that records
 // whose prompts begin alike, which share their prefill, stand together; only
 // where these alone are more than a fair part are they split. What is in a part
@@ -42,7 +40,7 @@ func (p *Plan) shards(n int) ([][]Unit, error) {
 		for _, group := range groups[bounds[i]:bounds[i+1]] {
 			mine = append(mine, group...)
 		}
-		sort.Ints(mine)
+		slices.Sort(mine)
 		for _, at := range mine {
 			out[i] = append(out[i], p.Units[at])
 		}
@@ -56,15 +54,20 @@ func (p *Plan) groups(n int) (groups [][]int, costs []float64, err error) {
 	clusters := make([][]int, len(p.Tasks)) // of a task, a record's cluster
 	unit := make([][]float64, len(p.Tasks))
 	for t, task := range p.Tasks {
-		texts := make([]string, len(task.Records))
+		texts := make([][]byte, len(task.Records))
 		for r, record := range task.Records {
-			if texts[r], err = task.Definition.Text(record); err != nil {
+			text, err := task.Definition.Text(record)
+			if err != nil {
 				return nil, nil, fmt.Errorf("task %s, record %s: %w", task.Name, record.ID, err)
 			}
-		}
-		clusters[t] = alike(texts)
-		for _, text := range texts {
+			texts[r] = []byte(text)
 			unit[t] = append(unit[t], float64(len(text))/bytesPerToken)
+		}
+		clusters[t] = make([]int, len(texts))
+		for c, members := range alike(texts, bytesPerToken) {
+			for _, r := range members {
+				clusters[t][r] = c
+			}
 		}
 	}
 	type place struct {
@@ -88,11 +91,12 @@ func (p *Plan) groups(n int) (groups [][]int, costs []float64, err error) {
 		costs[g] += cost(i)
 		total += cost(i)
 	}
-	return split(groups, costs, total/float64(n), cost)
+	groups, costs = split(groups, costs, total/float64(n), cost)
+	return groups, costs, nil
 }
 
 // split takes groups apart that cost more than a fair share.
-func split(groups [][]int, costs []float64, fair float64, cost func(int) float64) (out [][]int, outCosts []float64, err error) {
+func split(groups [][]int, costs []float64, fair float64, cost func(int) float64) (out [][]int, outCosts []float64) {
 	for g, group := range groups {
 		if costs[g] <= fair {
 			out, outCosts = append(out, group), append(outCosts, costs[g])
@@ -102,7 +106,7 @@ func split(groups [][]int, costs []float64, fair float64, cost func(int) float64
 			out, outCosts = append(out, []int{i}), append(outCosts, cost(i))
 		}
 	}
-	return out, outCosts, nil
+	return out, outCosts
 }
 
 // bytesPerToken is what a token of English text takes, about.
@@ -116,38 +120,6 @@ func unitCost(tokens float64, contextLength, newTokens, variants int) float64 {
 	const quadratic = 16384 // prompt length at which attention takes as long as all else
 	tokens = min(tokens, float64(contextLength))
 	return tokens*(1+tokens/quadratic) + 3*float64(variants)*float64(newTokens)/2
-}
-
-// alike numbers texts by cluster: texts that begin alike, by a good part of the
-// shorter one, share a number.
-func alike(texts []string) []int {
-	order := make([]int, len(texts))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return strings.Compare(texts[a], texts[b]) })
-	out, cluster := make([]int, len(texts)), 0
-	for k, i := range order {
-		if k > 0 {
-			a, b := texts[order[k-1]], texts[i]
-			if !worthSharing(commonBytes(a, b)/bytesPerToken, len(a)/bytesPerToken, len(b)/bytesPerToken) {
-				cluster++
-			}
-		}
-		out[i] = cluster
-	}
-	return out
-}
-
-// commonBytes is how many bytes two texts begin with alike.
-func commonBytes(a, b string) int {
-	n := min(len(a), len(b))
-	for i := range n {
-		if a[i] != b[i] {
-			return i
-		}
-	}
-	return n
 }
 
 // partition cuts a list of costs into n stretches, the dearest of which is as

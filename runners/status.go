@@ -39,13 +39,6 @@ func ShardDir(dir string, i, n int) string {
 	return filepath.Join(dir, fmt.Sprintf("shard-%d-of-%d", i, n))
 }
 
-// submitFolder, in a run's folder, holds what a job array is run with, configFile
-// its experiment.
-const (
-	submitFolder = "submit"
-	submitConfig = "config.yaml"
-)
-
 // Status says how far the experiment in a run's folder is: a run, or the shards of
 // one. Which records there are is worked out from the config that is stored with
 // it, so the data must be at hand, but no model.
@@ -123,8 +116,8 @@ func countShards(dir string) (int, error) {
 
 // storedConfig is the config that a run, or any of its shards, was run with.
 func storedConfig(dir string, count int) (*Config, error) {
-	if submitted, err := readSubmitted(dir); err == nil {
-		return submitted.config(dir)
+	if _, err := readSubmitted(dir); err == nil {
+		return LoadConfig(SubmitPath(dir, SubmittedConfig), Overrides{})
 	}
 	for i := range count {
 		p, err := ReadProvenance(ShardDir(dir, i+1, count))

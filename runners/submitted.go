@@ -20,7 +20,15 @@ type Submission struct {
 	Engine string `yaml:"engine"` // slurm or k8s
 }
 
-const submissionFile = "submission.yaml"
+// Names of what stands in a run's folder that was submitted, see [SubmitPath].
+const (
+	SubmittedConfig = "config.yaml"
+	submissionFile  = "submission.yaml"
+)
+
+// SubmitPath is the path of a file with which a run's folder was submitted: the
+// config that all shards run (SubmittedConfig), the scheduler's job, its logs.
+func SubmitPath(dir, name string) string { return filepath.Join(dir, "submit", name) }
 
 // Submit makes dir the folder of an experiment that runs in shards elsewhere: it
 // stores the config in dir/submit/config.yaml, so that all shards run the same. A
@@ -33,7 +41,7 @@ func Submit(dir string, c *Config, s Submission) error {
 	if n, err := countShards(dir); err == nil && n > 1 && n != s.Shards {
 		return fmt.Errorf("%s is cut into %d shards, not %d; give --shards %d, or another folder with --out", dir, n, s.Shards, n)
 	}
-	folder := filepath.Join(dir, submitFolder)
+	folder := SubmitPath(dir, "")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return rows.WriteError("making", folder, err)
 	}
@@ -41,8 +49,8 @@ func Submit(dir string, c *Config, s Submission) error {
 	if err != nil {
 		return fmt.Errorf("storing the submission: %w", err)
 	}
-	for name, content := range map[string][]byte{submitConfig: raw, submissionFile: settings} {
-		path := filepath.Join(folder, name)
+	for name, content := range map[string][]byte{SubmittedConfig: raw, submissionFile: settings} {
+		path := SubmitPath(dir, name)
 		if err := renameio.WriteFile(path, content, 0o644); err != nil {
 			return rows.WriteError("writing", path, err)
 		}
@@ -52,21 +60,18 @@ func Submit(dir string, c *Config, s Submission) error {
 
 func readSubmitted(dir string) (Submission, error) {
 	var s Submission
-	raw, err := os.ReadFile(filepath.Join(dir, submitFolder, submissionFile))
+	path := SubmitPath(dir, submissionFile)
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return s, err
 	}
 	if err := yaml.Load(raw, &s, yaml.WithKnownFields()); err != nil {
-		return s, fmt.Errorf("%s: %s", filepath.Join(dir, submitFolder, submissionFile), oneLine(err))
+		return s, fmt.Errorf("%s: %s", path, oneLine(err))
 	}
 	if s.Shards < 1 {
-		return s, fmt.Errorf("%s: shards is %d", filepath.Join(dir, submitFolder, submissionFile), s.Shards)
+		return s, fmt.Errorf("%s: shards is %d", path, s.Shards)
 	}
 	return s, nil
-}
-
-func (Submission) config(dir string) (*Config, error) {
-	return LoadConfig(filepath.Join(dir, submitFolder, submitConfig), Overrides{})
 }
 
 // YAML is the config as a file that LoadConfig reads, good in any folder: paths are

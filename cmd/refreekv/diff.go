@@ -33,14 +33,12 @@ length; where each run has one model only, or one context length, these may diff
 				return err
 			}
 			if asJSON {
-				out := json.NewEncoder(cmd.OutOrStdout())
-				out.SetIndent("", "  ")
-				out.SetEscapeHTML(false)
-				if err := out.Encode(struct {
+				err := printJSON(cmd.OutOrStdout(), struct {
 					Settings []runners.Difference `json:"settings"`
 					reports.Diff
-				}{settings, diff}); err != nil {
-					return fmt.Errorf("encoding the differences: %w", err)
+				}{settings, diff})
+				if err != nil {
+					return err
 				}
 			} else {
 				printDiff(cmd.OutOrStdout(), diff, settings, most)
@@ -109,6 +107,17 @@ func printDiff(w io.Writer, d reports.Diff, settings []runners.Difference, most 
 			fmt.Fprintf(w, "  %s %s\n", sign, shortened(text))
 		}
 	}
+}
+
+// printJSON prints a value over several lines, for people as well.
+func printJSON(w io.Writer, v any) error {
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	out.SetEscapeHTML(false)
+	if err := out.Encode(v); err != nil {
+		return fmt.Errorf("printing JSON: %w", err)
+	}
+	return nil
 }
 
 // shortened is a text as one line of at most 100 characters.

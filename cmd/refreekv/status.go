@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -27,9 +26,7 @@ hand; no model is opened.`,
 				return err
 			}
 			if asJSON {
-				out := json.NewEncoder(cmd.OutOrStdout())
-				out.SetIndent("", "  ")
-				return out.Encode(shards)
+				return printJSON(cmd.OutOrStdout(), shards)
 			}
 			printStatus(cmd.OutOrStdout(), shards)
 			return nil

@@ -155,7 +155,7 @@ func (s *submission) check(cmd *cobra.Command) error {
 func (s *submission) submit(cmd *cobra.Command, config *runners.Config, dir string) error {
 	job := s.job
 	job.Name, job.Dir, job.Shards, job.Binary = config.Name, dir, s.shards, s.binary
-	job.Config = filepath.Join(dir, "submit", "config.yaml")
+	job.Config = runners.SubmitPath(dir, runners.SubmittedConfig)
 	if s.memory != "" {
 		job.Flags = append(job.Flags, "--memory", s.memory)
 	}
@@ -184,7 +184,7 @@ func (s *submission) submit(cmd *cobra.Command, config *runners.Config, dir stri
 	if err := runners.Submit(dir, config, runners.Submission{Shards: s.shards, Engine: s.engine}); err != nil {
 		return err
 	}
-	path := filepath.Join(dir, "submit", "job.sh")
+	path := runners.SubmitPath(dir, "job.sh")
 	if err := renameio.WriteFile(path, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("writing the job: %w", err)
 	}

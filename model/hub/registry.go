@@ -1,7 +1,5 @@
 package hub
 
-import "slices"
-
 // A Model is a row of the registry: a short name for a model on the Hugging
 // Face hub.
 type Model struct {
@@ -40,7 +38,8 @@ func Models() []Model {
 	}
 }
 
-// IsName reports whether a name is one of the registry's.
+// IsName reports whether a name is one of the registry's, or the hub id behind it.
 func IsName(name string) bool {
-	return slices.ContainsFunc(Models(), func(m Model) bool { return m.Name == name })
+	_, known := registered(name)
+	return known
 }

