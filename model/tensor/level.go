@@ -14,6 +14,8 @@ var (
 	tile     = tileGo
 	tileRows = mostRows // rows that tile takes at most
 	taskRows = mostRows
+	// tileHalves is tile for a bfloat16 panel.
+	tileHalves = tileHalvesGo
 )
 
 // TileRows is how many rows of a product are worth a task of their own: whole
@@ -39,11 +41,24 @@ func init() {
 
 // aligned returns a slice of zeros that begins on a cache line.
 func aligned(n, capacity int) []float32 {
-	const line = 16
-	buf := make([]float32, capacity+line)
+	return view[float32](alignedBytes(4 * capacity))[:n]
+}
+
+// alignedWords is aligned for words of 32 bits.
+func alignedWords(n int) []uint32 { return view[uint32](alignedBytes(4 * n)) }
+
+// alignedBytes is aligned for bytes.
+func alignedBytes(n int) []byte {
+	const line = 64
+	buf := make([]byte, n+line)
 	skip := 0
-	if off := uintptr(unsafe.Pointer(unsafe.SliceData(buf))) % 64; off != 0 {
-		skip = int(64-off) / 4
+	if off := uintptr(unsafe.Pointer(unsafe.SliceData(buf))) % line; off != 0 {
+		skip = int(line - off)
 	}
-	return buf[skip : skip+n : skip+capacity]
+	return buf[skip : skip+n : skip+n]
+}
+
+// view is bytes that begin on a cache line as values of four bytes.
+func view[T float32 | uint32](b []byte) []T {
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
 }

@@ -24,11 +24,16 @@ func available() []string {
 
 func use(name string) {
 	level, tile, tileRows, taskRows, vector = name, tileGo, mostRows, mostRows, vectorGo
+	tileHalves, int8Kernels = tileHalvesGo, int8Go
 	switch name {
 	case "avx512":
-		tile, vector = tile512, vector512
+		tile, tileHalves, vector, int8Kernels = tile512, tileHalves512, vector512, int8x256
+		if cpu.X86.HasAVX512VNNI {
+			int8Kernels = int8x512
+		}
 	case "avx2":
 		tile, tileRows, taskRows, vector = tile256, len(gemm256xKernels), 2*len(gemm256xKernels), vector256
+		tileHalves, int8Kernels = tileHalves256, int8x256
 	}
 }
 
@@ -48,6 +53,24 @@ func tile256(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb,
 	mul(&c[0], ldc, &a[0], lda, &b[0], ldb, k, flag(accumulate))
 	mul(&c[Panel/2], ldc, &a[0], lda, &b[Panel/2], ldb, k, flag(accumulate))
 }
+
+func tileHalves512(c []float32, ldc int, a []float32, lda, rows int, b []uint32, k int) {
+	_, _, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*lda+k-1], b[k*halfPanel-1]
+	bf16x512xKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, 0)
+}
+
+func tileHalves256(c []float32, ldc int, a []float32, lda, rows int, b []uint32, k int) {
+	_, _, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*lda+k-1], b[k*halfPanel-1]
+	if rows <= len(bf16x256wideKernels) {
+		bf16x256wideKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, 0)
+		return
+	}
+	bf16x256lowKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, 0)
+	bf16x256highKernels[rows-1](&c[Panel/2], ldc, &a[0], lda, words(b), halfPanel, k, 0)
+}
+
+// words passes a bfloat16 panel to a kernel.
+func words(b []uint32) *float32 { return (*float32)(unsafe.Pointer(unsafe.SliceData(b))) }
 
 func flag(b bool) int {
 	if b {

@@ -6,4 +6,5 @@ func available() []string { return []string{"go"} }
 
 func use(name string) {
 	level, tile, tileRows, taskRows, vector = name, tileGo, mostRows, mostRows, vectorGo
+	tileHalves, int8Kernels = tileHalvesGo, int8Go
 }

@@ -114,12 +114,12 @@ func (p *Packed) mul(c []float32, ldc, left int, a []float32, lda, m, first, k, 
 		column := panel*Panel - left
 		width := min(Panel, p.N-panel*Panel)
 		if width == Panel {
-			eachRowBlock(m, func(r, rows int) {
+			eachRowBlock(m, tileRows, func(r, rows int) {
 				tile(c[r*ldc+column:], ldc, a[r*lda:], lda, rows, b, Panel, k, accumulate)
 			})
 			continue
 		}
-		eachRowBlock(m, func(r, rows int) {
+		eachRowBlock(m, tileRows, func(r, rows int) {
 			narrowTile(c[r*ldc+column:], ldc, a[r*lda:], lda, rows, b, k, width, accumulate)
 		})
 	}
@@ -137,7 +137,7 @@ func MulRows(c []float32, ldc int, a []float32, lda, m int, b []float32, ldb, k,
 	}
 	full := n / Panel * Panel
 	for column := 0; column < full; column += Panel {
-		eachRowBlock(m, func(r, rows int) {
+		eachRowBlock(m, tileRows, func(r, rows int) {
 			tile(c[r*ldc+column:], ldc, a[r*lda:], lda, rows, b[column:], ldb, k, accumulate)
 		})
 	}
@@ -153,15 +153,15 @@ func MulRows(c []float32, ldc int, a []float32, lda, m int, b []float32, ldb, k,
 		for i := range count {
 			copy(panel[i*Panel:i*Panel+width], b[(at+i)*ldb+full:])
 		}
-		eachRowBlock(m, func(r, rows int) {
+		eachRowBlock(m, tileRows, func(r, rows int) {
 			narrowTile(c[r*ldc+full:], ldc, a[r*lda+at:], lda, rows, panel[:], count, width, accumulate || at > 0)
 		})
 	}
 }
 
-// eachRowBlock splits m rows into nearly equal blocks that a kernel can take.
-func eachRowBlock(m int, f func(from, rows int)) {
-	blocks := (m + tileRows - 1) / tileRows
+// eachRowBlock splits m rows into nearly equal blocks of most rows or fewer.
+func eachRowBlock(m, most int, f func(from, rows int)) {
+	blocks := (m + most - 1) / most
 	for i := range blocks {
 		from, to := i*m/blocks, (i+1)*m/blocks
 		f(from, to-from)

@@ -1,0 +1,58 @@
+package tensor
+
+import (
+	"math"
+	"unsafe"
+)
+
+// An int8Kernel computes a tile of as many rows as its name says over so many
+// blocks; lda is in bytes.
+type int8Kernel func(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)
+
+// Bytes of a block of activations: values of one byte or of two, scale and start.
+const (
+	byteBlock = int8Block + 8
+	wordBlock = 2*int8Block + 8
+)
+
+var (
+	int8x512 = int8Set{rows: len(int8x512xKernels), block: byteBlock, tile: int8Tile512, quantise: quantise512}
+	int8x256 = int8Set{rows: len(int8x256xKernels), block: wordBlock, tile: int8Tile256, quantise: quantise256}
+)
+
+//go:noescape
+func quantise512asm(dst *byte, x *float32, blocks int)
+
+//go:noescape
+func quantise256asm(dst *byte, x *float32, blocks int)
+
+func quantise512(dst []byte, x []float32) {
+	_ = dst[len(x)/int8Block*byteBlock-1]
+	quantise512asm(&dst[0], &x[0], len(x)/int8Block)
+}
+
+func quantise256(dst []byte, x []float32) {
+	_ = dst[len(x)/int8Block*wordBlock-1]
+	quantise256asm(&dst[0], &x[0], len(x)/int8Block)
+}
+
+func int8Tile512(c []float32, ldc int, a []byte, stride, rows int, b []byte) {
+	_, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*stride+len(b)/panelBlock*byteBlock-1]
+	int8x512xKernels[rows-1](unsafe.SliceData(c), ldc, unsafe.SliceData(a), stride, unsafe.SliceData(b), len(b)/panelBlock)
+}
+
+// int8Tile256 takes 8 columns at a time, which stand 32 bytes apart in the scales
+// and in every four of k.
+func int8Tile256(c []float32, ldc int, a []byte, stride, rows int, b []byte) {
+	_, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*stride+len(b)/panelBlock*wordBlock-1]
+	for j := 0; j < Panel; j += 8 {
+		int8x256xKernels[rows-1](&c[j], ldc, &a[0], stride, &b[4*j], len(b)/panelBlock)
+	}
+}
+
+// int8Constants are what the quantising kernels load.
+//
+//lint:ignore U1000 read by the assembly only
+var int8Constants = [...]uint32{
+	math.Float32bits(int8Most), math.Float32bits(1. / int8Most), math.Float32bits(int8Least), math.Float32bits(float32(math.NaN())), 1<<31 - 1,
+}

@@ -1,0 +1,213 @@
+package tensor
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A DType names the format in which weights are held and multiplied. Activations,
+// the KV cache and all sums are float32 in each.
+type DType string
+
+const (
+	// Float32 is the reference.
+	Float32 DType = "float32"
+	// BFloat16 rounds weights to bfloat16 and multiplies what they widen to in
+	// float32: weights that are bfloat16 in their file give the same bits as
+	// Float32, in half the memory.
+	BFloat16 DType = "bfloat16"
+	// Int8 rounds weights, and the activations they are multiplied with, to 8 bits
+	// in blocks of 32 along k, each with a float32 scale.
+	Int8 DType = "int8"
+)
+
+// DTypes lists all formats, the reference first.
+func DTypes() []DType { return []DType{Float32, BFloat16, Int8} }
+
+// ParseDType is the format of that name; an empty one is Float32.
+func ParseDType(name string) (DType, error) {
+	if name == "" {
+		return Float32, nil
+	}
+	names := make([]string, len(DTypes()))
+	for i, d := range DTypes() {
+		if names[i] = string(d); names[i] == name {
+			return d, nil
+		}
+	}
+	return "", fmt.Errorf("%q is no dtype; choose one of %s", name, strings.Join(names, ", "))
+}
+
+// BytesPerWeight is the memory that a weight takes.
+func (d DType) BytesPerWeight() float64 {
+	switch d {
+	case BFloat16:
+		return 2
+	case Int8:
+		return 1 + 4./int8Block
+	}
+	return 4
+}
+
+// Weights are a matrix B[N][K] for products C = A·Bᵀ, held in one format, in panels
+// of [Panel] columns of C.
+type Weights struct {
+	N, K  int
+	dtype DType
+	// What the format stores, the others nil.
+	floats *Packed
+	halves []uint32 // [panels][K][16]
+	blocks []byte   // [panels][blocks of k][panelBlock]
+}
+
+// NewWeights returns a matrix of zeros in a format.
+func NewWeights(n, k int, dtype DType) *Weights {
+	w := &Weights{N: n, K: k, dtype: dtype}
+	switch dtype {
+	case BFloat16:
+		w.halves = alignedWords(w.Panels() * k * halfPanel)
+	case Int8:
+		w.blocks = newInt8(w.Panels() * int8Blocks(k))
+	default:
+		w.dtype, w.floats = Float32, NewPacked(n, k)
+	}
+	return w
+}
+
+// Panels is the number of panels.
+func (w *Weights) Panels() int { return (w.N + Panel - 1) / Panel }
+
+// SetRow sets row j to K values, rounded to the format.
+func (w *Weights) SetRow(j int, row []float32) {
+	switch w.dtype {
+	case BFloat16:
+		setHalves(w.halves[j/Panel*halfPanel*w.K:], j%Panel, row[:w.K])
+	case Int8:
+		setInt8(w.panelBlocks(j/Panel), j%Panel, row[:w.K])
+	default:
+		w.floats.SetRow(j, row)
+	}
+}
+
+// Row copies row j, K values as they are multiplied with, into dst.
+func (w *Weights) Row(j int, dst []float32) {
+	switch w.dtype {
+	case BFloat16:
+		getHalves(w.halves[j/Panel*halfPanel*w.K:], j%Panel, dst[:w.K])
+	case Int8:
+		getInt8(w.panelBlocks(j/Panel), j%Panel, dst[:w.K])
+	default:
+		w.floats.Row(j, dst)
+	}
+}
+
+// panelBlocks are a panel's blocks in int8.
+func (w *Weights) panelBlocks(panel int) []byte {
+	size := int8Blocks(w.K) * panelBlock
+	return w.blocks[panel*size : (panel+1)*size]
+}
+
+// An Input is the left side of a product, A[rows][K], as far as its weights' format
+// wants it prepared. It belongs to one product at a time and keeps its space.
+type Input struct {
+	a         []float32
+	lda, rows int
+	blocks    []byte // int8: [rows][blocks of k][activation block of the kernels]
+	stride    int    // bytes from one row of blocks to the next
+}
+
+// Input prepares a, [rows][K] with rows lda apart, for products with w. It refers
+// to a, which must stay as it is until they are done.
+func (w *Weights) Input(in *Input, a []float32, lda, rows int) *Input {
+	in.a, in.lda, in.rows = a, lda, rows
+	if rows > 0 && len(a) < (rows-1)*lda+w.K {
+		panic(fmt.Sprintf("tensor: input of [%d][%d], %d apart, has %d values", rows, w.K, lda, len(a)))
+	}
+	if w.dtype != Int8 {
+		return in
+	}
+	in.stride = int8Blocks(w.K) * int8Kernels.block
+	if need := rows * in.stride; cap(in.blocks) < need {
+		in.blocks = make([]byte, need)
+	}
+	in.blocks = in.blocks[:rows*in.stride]
+	for r := range rows {
+		quantise(in.blocks[r*in.stride:(r+1)*in.stride], a[r*lda:r*lda+w.K])
+	}
+	return in
+}
+
+// Mul computes C = A·Bᵀ for the columns of panels [from, to): c is [rows][N] with
+// rows ldc apart, of which only those columns are written. It runs on the calling
+// goroutine.
+func (w *Weights) Mul(c []float32, ldc int, in *Input, from, to int) { w.mul(c, ldc, 0, in, from, to) }
+
+// MulPanels is [Weights.Mul] for a c that holds nothing but the columns of panels
+// [from, to): [rows][(to-from)·Panel] with rows ldc apart.
+func (w *Weights) MulPanels(c []float32, ldc int, in *Input, from, to int) {
+	w.mul(c, ldc, from*Panel, in, from, to)
+}
+
+// mul multiplies panels [from, to); c begins at column left.
+func (w *Weights) mul(c []float32, ldc, left int, in *Input, from, to int) {
+	if w.dtype == Float32 {
+		w.floats.mul(c, ldc, left, in.a, in.lda, in.rows, 0, w.K, from, to, false)
+		return
+	}
+	if in.rows == 0 || from >= to {
+		return
+	}
+	if last := min(to*Panel, w.N) - left; to > w.Panels() || len(c) < (in.rows-1)*ldc+last {
+		panic(fmt.Sprintf("tensor: product of %d rows with panels %d to %d of %d into %d values, %d apart", in.rows, from, to, w.Panels(), len(c), ldc))
+	}
+	most := tileRows
+	if w.dtype == Int8 {
+		most = int8Kernels.rows
+	}
+	for panel := from; panel < to; panel++ {
+		column, width := panel*Panel-left, min(Panel, w.N-panel*Panel)
+		eachRowBlock(in.rows, most, func(r, rows int) {
+			if width == Panel {
+				w.tile(c[r*ldc+column:], ldc, in, r, rows, panel)
+				return
+			}
+			var scratch [mostRows * Panel]float32
+			w.tile(scratch[:], Panel, in, r, rows, panel)
+			for i := range rows {
+				copy(c[(r+i)*ldc+column:][:width], scratch[i*Panel:])
+			}
+		})
+	}
+}
+
+// tile multiplies a few rows of the input with a panel.
+func (w *Weights) tile(c []float32, ldc int, in *Input, from, rows, panel int) {
+	if w.dtype == Int8 {
+		int8Kernels.tile(c, ldc, in.blocks[from*in.stride:], in.stride, rows, w.panelBlocks(panel))
+		return
+	}
+	half := w.halves[panel*halfPanel*w.K:][:halfPanel*w.K]
+	tileHalves(c, ldc, in.a[from*in.lda:], in.lda, rows, half, w.K)
+}
+
+// MulPart is C = A·Bᵀ with the k columns of B from first on only, in float32
+// whatever the format: a is [m][k] with rows lda apart, c [m][N] with rows ldc apart.
+func (w *Weights) MulPart(c []float32, ldc int, a []float32, lda, m, first, k int) {
+	if w.dtype == Float32 {
+		w.floats.MulPart(c, ldc, a, lda, m, first, k, 0, w.Panels(), false)
+		return
+	}
+	part, row := NewPacked(Panel, k), make([]float32, w.K)
+	wide := make([]float32, m*Panel)
+	for panel := range w.Panels() {
+		width := min(Panel, w.N-panel*Panel)
+		for j := range width {
+			w.Row(panel*Panel+j, row)
+			part.SetRow(j, row[first:first+k])
+		}
+		part.Mul(wide, Panel, a, lda, m, 0, 1, false)
+		for i := range m {
+			copy(c[i*ldc+panel*Panel:][:width], wide[i*Panel:])
+		}
+	}
+}
