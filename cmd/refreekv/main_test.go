@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -43,7 +44,7 @@ func TestScripts(t *testing.T) {
 			// A file of an archive always ends with a line break, a prompt must not.
 			return os.WriteFile(filepath.Join(env.WorkDir, "prompt.txt"), []byte(prompt), 0o644)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"fails": fails, "lines": lines, "sameuntimed": sameUntimed},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"fails": fails, "lines": lines, "sameuntimed": sameUntimed, "measured": measured},
 	})
 }
 
@@ -86,6 +87,50 @@ func lines(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if n := strings.Count(ts.ReadFile(args[0]), "\n"); n != want {
 		ts.Fatalf("%s has %d lines, want %d", args[0], n, want)
+	}
+}
+
+// measured wants a JSON file in which every number is above zero and no list,
+// object or text empty, with all the fields named: measured FILE FIELD…, a field
+// being names with dots between, those inside a list's elements included.
+func measured(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: measured FILE FIELD...")
+	}
+	var report any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &report))
+	found := map[string]bool{}
+	var walk func(path string, x any)
+	walk = func(path string, x any) {
+		found[path] = true
+		empty := false
+		switch x := x.(type) {
+		case float64:
+			empty = x <= 0
+		case string:
+			empty = x == ""
+		case []any:
+			empty = len(x) == 0
+			for _, element := range x {
+				walk(path, element)
+			}
+		case map[string]any:
+			empty = len(x) == 0
+			for name, field := range x {
+				walk(strings.TrimPrefix(path+"."+name, "."), field)
+			}
+		default:
+			empty = true
+		}
+		if empty {
+			ts.Fatalf("%s: %s is %v", args[0], path, x)
+		}
+	}
+	walk("", report)
+	for _, field := range args[1:] {
+		if !found[field] {
+			ts.Fatalf("%s has no %s", args[0], field)
+		}
 	}
 }
 

@@ -52,7 +52,7 @@ metrics, and renders tables and plots. One prefill serves all methods.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w%s; see %s --help", err, flagSuggestion(cmd, err), cmd.CommandPath())}
 	})
-	root.AddCommand(newRun(), newReport(), newList(), newPull(), newGenerate(), newShow(), newScore(), newInspect(), newStatus(), newSubmit(), newDiff())
+	root.AddCommand(newRun(), newReport(), newList(), newPull(), newGenerate(), newShow(), newScore(), newInspect(), newStatus(), newSubmit(), newDiff(), newBench())
 	root.SetHelpCommand(newHelp())
 	return root
 }

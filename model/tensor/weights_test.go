@@ -242,7 +242,7 @@ func TestQuantise(t *testing.T) {
 					}
 				}
 				for i := range 8 {
-					if i < 4 && math.IsNaN(float64(view[float32](alignedCopy(w[int8Block:int8Block+4]))[0])) {
+					if i < 4 && math.IsNaN(float64(view[float32](alignedCopy(w[int8Block : int8Block+4]))[0])) {
 						continue // which NaN does not matter
 					}
 					if g[width*int8Block+i] != w[int8Block+i] {
