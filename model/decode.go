@@ -106,9 +106,10 @@ type headMask []uint16
 // with what it is asked to feed.
 type decoder struct {
 	m                                     *Model
-	most                                  int       // tokens that can be fed at once
-	x, norm, qkv, attn, wide, ffn, logits []float32 // [most][…]
-	stride                                int       // floats from one score row to the next
+	most                                  int          // tokens that can be fed at once
+	x, norm, qkv, attn, wide, ffn, logits []float32    // [most][…]
+	in                                    tensor.Input // what the product at hand multiplies
+	stride                                int          // floats from one score row to the next
 	workers                               []attentionScratch
 	wanted                                [][]uint64 // [workers] panels that a task's queries read
 }

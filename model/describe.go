@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"refreekv/model/hub"
+	"refreekv/model/tensor"
 )
 
 // A Description is what can be said of a model without loading its weights.
@@ -21,7 +22,7 @@ type Description struct {
 	EOS        []string
 	Chat       bool // there is a chat template
 	Family     string
-	packed     int64 // parameters that are held as float32
+	packed     int64 // parameters that are held for the kernels
 }
 
 // Describe finds a model as [Find] does and describes it. A model with a tensor
@@ -47,10 +48,10 @@ func Describe(ctx context.Context, name string, p hub.Progress) (*Description, e
 	for _, id := range m.Tokenizer.EOS() {
 		d.EOS = append(d.EOS, m.Tokenizer.Token(id))
 	}
-	for _, tensor := range m.file.Names() {
-		t, _ := m.file.Tensor(tensor)
+	for _, name := range m.file.Names() {
+		t, _ := m.file.Tensor(name)
 		n := int64(t.Rows()) * int64(t.Cols())
-		if part := otherPart(tensor); m.Config.multimodal && part != "" {
+		if part := otherPart(name); m.Config.multimodal && part != "" {
 			d.LeftOut[part] += n
 			continue
 		}
@@ -71,22 +72,22 @@ func Describe(ctx context.Context, name string, p hub.Progress) (*Description, e
 }
 
 // Memory estimates what running the model on a prompt of n tokens holds, in
-// bytes: float32 weights, the full KV cache, and the scratch of prefill.
-func (d *Description) Memory(n int) int64 {
+// bytes: weights in a format, the full KV cache, and the scratch of prefill.
+func (d *Description) Memory(n int, dtype tensor.DType) int64 {
 	c := d.Config
 	chunk := int64(min(n, chunkTokens))
 	scratch := 4 * chunk * int64(c.Hidden+2*c.Heads*c.HeadDim)
-	return 4*d.packed + int64(n)*c.KVBytesPerToken() + scratch
+	return int64(dtype.BytesPerWeight()*float64(d.packed)) + int64(n)*c.KVBytesPerToken() + scratch
 }
 
 // Parameters counts the numbers in all of the model's tensors that are used.
 func (m *Model) Parameters() int64 {
 	n := int64(0)
-	for _, tensor := range m.file.Names() {
-		if m.Config.multimodal && otherPart(tensor) != "" {
+	for _, name := range m.file.Names() {
+		if m.Config.multimodal && otherPart(name) != "" {
 			continue
 		}
-		t, _ := m.file.Tensor(tensor)
+		t, _ := m.file.Tensor(name)
 		n += int64(t.Rows()) * int64(t.Cols())
 	}
 	return n

@@ -57,7 +57,7 @@ func (d *decoder) feed(queries []query) error {
 		if l == 0 {
 			eachRowRange(rows, func(from, to int) { d.normRows(from, to, layer.attnNorm) })
 		}
-		mulPanels(layer.qkv, d.qkv, d.norm, rows)
+		mulPanels(layer.qkv, d.qkv, layer.qkv.Input(&d.in, d.norm, c.Hidden, rows))
 		eachRowRange(rows, func(from, to int) {
 			for i := from; i < to; i++ {
 				var at turn
@@ -72,22 +72,21 @@ func (d *decoder) feed(queries []query) error {
 		} else {
 			d.attend(l, queries, groups)
 		}
-		mulPanels(layer.out, d.norm, d.attn, rows)
+		mulPanels(layer.out, d.norm, layer.out.Input(&d.in, d.attn, layer.out.K, rows))
 		eachRowRange(rows, func(from, to int) {
 			d.m.addToResidual(d.x[from*c.Hidden:to*c.Hidden], d.norm[from*c.Hidden:], layer.outBias, layer.attnPost)
 			d.normRows(from, to, layer.ffnNorm)
 		})
+		in := layer.gateUp.Input(&d.in, d.norm, c.Hidden, rows)
 		eachPanelRange(layer.gateUp.Panels()/2, func(from, to int) {
 			for pair := from; pair < to; pair++ {
 				// A pair of panels has a part of wide for itself.
 				wide := d.wide[pair*rows*2*tensor.Panel:]
-				layer.gateUp.MulPanels(wide, 2*tensor.Panel, d.norm, c.Hidden, rows, 2*pair, 2*pair+2)
+				layer.gateUp.MulPanels(wide, 2*tensor.Panel, in, 2*pair, 2*pair+2)
 				c.gate(d.ffn[pair*tensor.Panel:], layer.gateUp.N/2, wide, rows)
 			}
 		})
-		eachPanelRange(layer.down.Panels(), func(from, to int) {
-			layer.down.Mul(d.norm, c.Hidden, d.ffn, layer.gateUp.N/2, rows, from, to, false)
-		})
+		mulPanels(layer.down, d.norm, layer.down.Input(&d.in, d.ffn, layer.gateUp.N/2, rows))
 		next := d.m.norm
 		if l+1 < len(d.m.layers) {
 			next = d.m.layers[l+1].attnNorm
@@ -97,7 +96,7 @@ func (d *decoder) feed(queries []query) error {
 			d.normRows(from, to, next)
 		})
 	}
-	mulPanels(d.m.head, d.logits, d.norm, rows)
+	mulPanels(d.m.head, d.logits, d.m.head.Input(&d.in, d.norm, c.Hidden, rows))
 	tensor.SoftCap(d.logits[:rows*c.Vocab], float32(c.LogitCap))
 	return nil
 }

@@ -92,7 +92,7 @@ func (m *Model) prefill(ctx context.Context, base *Prefix, tokens []int32, needs
 	p.logits = make([]float32, m.Config.Vocab)
 	last := make([]float32, m.Config.Hidden)
 	tensor.RMSNorm(last, run.x[(run.n-1)*m.Config.Hidden:run.n*m.Config.Hidden], m.norm, m.Config.RMSEps)
-	mulPanels(m.head, p.logits, last, 1)
+	mulPanels(m.head, p.logits, m.head.Input(&run.workers[0].in, last, m.Config.Hidden, 1))
 	tensor.SoftCap(p.logits, float32(m.Config.LogitCap))
 	return p, nil
 }
@@ -130,9 +130,10 @@ type pass struct {
 
 // rowScratch is one worker's space for a block of rows.
 type rowScratch struct {
-	norm []float32 // [rows][hidden]
-	wide []float32 // [rows][qkv], or a pair of panels of gate and up: [rows][2·Panel]
-	ffn  []float32 // [rows][ffn, padded]
+	norm []float32    // [rows][hidden]
+	in   tensor.Input // what the product at hand multiplies
+	wide []float32    // [rows][qkv], or a pair of panels of gate and up: [rows][2·Panel]
+	ffn  []float32    // [rows][ffn, padded]
 }
 
 // mostRows bounds the block of rows that a task carries: enough to use each
@@ -262,7 +263,7 @@ func (r *pass) attentionInput(l, from, to int, s *rowScratch) {
 	if r.start+to <= r.p.queried(l) {
 		first = queries / tensor.Panel // keys and values alone
 	}
-	layer.qkv.Mul(s.wide, width, s.norm, c.Hidden, rows, first, layer.qkv.Panels(), false)
+	layer.qkv.Mul(s.wide, width, layer.qkv.Input(&s.in, s.norm, c.Hidden, rows), first, layer.qkv.Panels())
 	for i := range rows {
 		qkv, pos := s.wide[i*width:(i+1)*width], r.start+from+i
 		var cos, sin []float32
@@ -335,7 +336,8 @@ func (m *Model) rotate(qkv, cos, sin []float32) (keys, values []float32) {
 func (r *pass) attentionOutput(l, from, to int, s *rowScratch) {
 	c, layer := r.m.Config, &r.m.layers[l]
 	width := c.Heads * c.HeadDim
-	layer.out.Mul(s.norm, c.Hidden, r.attn[from*width:], width, to-from, 0, layer.out.Panels(), false)
+	in := layer.out.Input(&s.in, r.attn[from*width:], width, to-from)
+	layer.out.Mul(s.norm, c.Hidden, in, 0, layer.out.Panels())
 	r.m.addToResidual(r.x[from*c.Hidden:to*c.Hidden], s.norm, layer.outBias, layer.attnPost)
 }
 
@@ -361,11 +363,12 @@ func (r *pass) feedForward(l, from, to int, s *rowScratch) {
 	c, layer := r.m.Config, &r.m.layers[l]
 	rows, width := to-from, layer.gateUp.N
 	r.normRows(s.norm, from, to, layer.ffnNorm)
+	in := layer.gateUp.Input(&s.in, s.norm, c.Hidden, rows)
 	for pair := range layer.gateUp.Panels() / 2 {
-		layer.gateUp.MulPanels(s.wide, 2*tensor.Panel, s.norm, c.Hidden, rows, 2*pair, 2*pair+2)
+		layer.gateUp.MulPanels(s.wide, 2*tensor.Panel, in, 2*pair, 2*pair+2)
 		c.gate(s.ffn[pair*tensor.Panel:], width/2, s.wide, rows)
 	}
-	layer.down.Mul(s.norm, c.Hidden, s.ffn, width/2, rows, 0, layer.down.Panels(), false)
+	layer.down.Mul(s.norm, c.Hidden, layer.down.Input(&s.in, s.ffn, width/2, rows), 0, layer.down.Panels())
 	r.m.addToResidual(r.x[from*c.Hidden:to*c.Hidden], s.norm, nil, layer.ffnPost)
 }
 
@@ -390,12 +393,10 @@ func (c Config) gate(dst []float32, apart int, pair []float32, rows int) {
 	}
 }
 
-// mulPanels computes dst[rows][w.N] = a[rows][w.K]·wᵀ with the panels shared
+// mulPanels computes dst[rows][w.N] = in[rows][w.K]·wᵀ with the panels shared
 // out among the threads: for few rows, where the weights are the work.
-func mulPanels(w *tensor.Packed, dst, a []float32, rows int) {
-	eachPanelRange(w.Panels(), func(from, to int) {
-		w.Mul(dst, w.N, a, w.K, rows, from, to, false)
-	})
+func mulPanels(w *tensor.Weights, dst []float32, in *tensor.Input) {
+	eachPanelRange(w.Panels(), func(from, to int) { w.Mul(dst, w.N, in, from, to) })
 }
 
 // eachPanelRange splits panels into a few ranges per thread and runs f on each.

@@ -17,17 +17,18 @@ import (
 // and chat template. One goroutine at a time may call its methods; they use all
 // of [tensor.Threads] themselves.
 type Model struct {
-	Name      string // short name: the registry's, or the last part of the path
-	Source    string // where the weights came from, for people
-	Path      string // folder or .gguf file
+	Name      string       // short name: the registry's, or the last part of the path
+	Source    string       // where the weights came from, for people
+	Path      string       // folder or .gguf file
+	DType     tensor.DType // format in which the weights are held and multiplied
 	Config    Config
 	Tokenizer *tokenizer.Tokenizer
 
 	file   *weights.File
 	embed  *weights.Tensor // [vocab][hidden], read from the mapped file
 	layers []layer
-	norm   []float32      // [hidden] final RMSNorm
-	head   *tensor.Packed // [vocab][hidden]
+	norm   []float32       // [hidden] final RMSNorm
+	head   *tensor.Weights // [vocab][hidden]
 	ropes  []ropeTable
 }
 
@@ -35,25 +36,25 @@ type Model struct {
 // model does not have is nil.
 type layer struct {
 	LayerConfig
-	attnNorm, ffnNorm []float32      // [hidden] before attention and feed-forward
-	attnPost, ffnPost []float32      // [hidden] behind them
-	qNorm, kNorm      []float32      // [headDim] of every head's queries and keys
-	qkv               *tensor.Packed // [(heads+2·kvHeads)·headDim][hidden]: query, key, value rows
-	qkvBias           []float32      // [(heads+2·kvHeads)·headDim]
-	out               *tensor.Packed // [hidden][heads·headDim]
-	outBias           []float32      // [hidden]
-	gateUp            *tensor.Packed // [2·ffn][hidden]: a panel of gate rows, then the same panel of up rows, and so on
-	down              *tensor.Packed // [hidden][ffn]
+	attnNorm, ffnNorm []float32       // [hidden] before attention and feed-forward
+	attnPost, ffnPost []float32       // [hidden] behind them
+	qNorm, kNorm      []float32       // [headDim] of every head's queries and keys
+	qkv               *tensor.Weights // [(heads+2·kvHeads)·headDim][hidden]: query, key, value rows
+	qkvBias           []float32       // [(heads+2·kvHeads)·headDim]
+	out               *tensor.Weights // [hidden][heads·headDim]
+	outBias           []float32       // [hidden]
+	gateUp            *tensor.Weights // [2·ffn][hidden]: a panel of gate rows, then the same panel of up rows, and so on
+	down              *tensor.Weights // [hidden][ffn]
 }
 
 // Find resolves a model's name (registry name, hub id, folder or .gguf file),
-// fetching it if need be, and opens it.
-func Find(ctx context.Context, name string, p hub.Progress) (*Model, error) {
+// fetching it if need be, and opens it with its weights in a format.
+func Find(ctx context.Context, name string, dtype tensor.DType, p hub.Progress) (*Model, error) {
 	found, err := hub.Resolve(ctx, name, p)
 	if err != nil {
 		return nil, err
 	}
-	m, err := Open(found.Path)
+	m, err := OpenAs(found.Path, dtype)
 	if err != nil {
 		return nil, err
 	}
@@ -62,12 +63,16 @@ func Find(ctx context.Context, name string, p hub.Progress) (*Model, error) {
 }
 
 // Open opens a model folder (config.json, tokenizer.json, *.safetensors) or a
-// .gguf file. Close it when done.
-func Open(path string) (*Model, error) {
+// .gguf file, with its weights in float32. Close it when done.
+func Open(path string) (*Model, error) { return OpenAs(path, tensor.Float32) }
+
+// OpenAs is [Open] with the weights held in a format, to which they are rounded.
+func OpenAs(path string, dtype tensor.DType) (*Model, error) {
 	m, err := openFiles(path)
 	if err != nil {
 		return nil, err
 	}
+	m.DType = dtype
 	if err := m.loadWeights(); err != nil {
 		m.Close()
 		return nil, fmt.Errorf("opening model %s: %w", path, err)
@@ -165,7 +170,7 @@ func (m *Model) names() tensorNames {
 
 func (m *Model) loadWeights() error {
 	c, names := &m.Config, m.names()
-	r := reader{file: m.file}
+	r := reader{file: m.file, dtype: m.DType}
 	m.embed = r.tensor(names.embed, c.Vocab, c.Hidden)
 	m.norm = r.norm(names.norm, c.Hidden, c.arch.onePlus && !names.plusOne)
 	if c.Tied {
@@ -182,7 +187,7 @@ func (m *Model) loadWeights() error {
 	m.layers = make([]layer, c.Layers)
 	readers := make([]reader, c.Layers)
 	tensor.Parallel(c.Layers, func(l, _ int) {
-		readers[l].file = m.file
+		readers[l].file, readers[l].dtype = m.file, m.DType
 		m.layers[l] = m.loadLayer(l, names, &readers[l])
 	})
 	used := r.used
@@ -288,9 +293,10 @@ func (p part) to(row int) int {
 
 // reader reads tensors and keeps the first error.
 type reader struct {
-	file *weights.File
-	used []string // names of the tensors that were asked for
-	err  error
+	file  *weights.File
+	dtype tensor.DType // of the matrices
+	used  []string     // names of the tensors that were asked for
+	err   error
 }
 
 // tensor looks a tensor up and checks its shape.
@@ -361,7 +367,7 @@ func (r *reader) read(t *weights.Tensor, dst []float32, row, rows int) {
 	}
 }
 
-func (r *reader) pack(n, k int, parts ...part) *tensor.Packed {
+func (r *reader) pack(n, k int, parts ...part) *tensor.Weights {
 	if r.err != nil {
 		return nil
 	}
@@ -376,7 +382,7 @@ func (r *reader) pack(n, k int, parts ...part) *tensor.Packed {
 			return nil
 		}
 	}
-	p := tensor.NewPacked(n, k)
+	p := tensor.NewWeights(n, k, r.dtype)
 	const block = 64
 	buf := make([]float32, block*k)
 	for i, part := range parts {

@@ -20,10 +20,10 @@ func (c Config) RecordBytes(n int, needs Needs, variants, newTokens int) int64 {
 // WeightBytes is what the weights occupy that are held for the kernels; the rest
 // is read from the mapped files.
 func (m *Model) WeightBytes() int64 {
-	floats := int64(m.head.N) * int64(m.head.K)
+	weights := int64(m.head.N) * int64(m.head.K)
 	for _, l := range m.layers {
-		floats += int64(l.qkv.N)*int64(l.qkv.K) + int64(l.out.N)*int64(l.out.K) +
+		weights += int64(l.qkv.N)*int64(l.qkv.K) + int64(l.out.N)*int64(l.out.K) +
 			int64(l.gateUp.N)*int64(l.gateUp.K) + int64(l.down.N)*int64(l.down.K)
 	}
-	return 4 * floats
+	return int64(float64(weights) * m.DType.BytesPerWeight())
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"refreekv/model/tensor"
 )
 
 // The text part of a multimodal model is the same under both of the names that
@@ -55,8 +57,8 @@ func TestMultimodalParts(t *testing.T) {
 	if diff := cmp.Diff(others, d.LeftOut); diff != "" || len(others) != 2 {
 		t.Errorf("left out (-want +got):\n%s", diff)
 	}
-	if d.Parameters != text || d.Types["BF16"] != text || d.Memory(1) < 4*text {
-		t.Errorf("%d parameters, %v; want %d in BF16; %d bytes of memory", d.Parameters, d.Types, text, d.Memory(1))
+	if d.Parameters != text || d.Types["BF16"] != text || d.Memory(1, tensor.Float32) < 4*text {
+		t.Errorf("%d parameters, %v; want %d in BF16; %d bytes of memory", d.Parameters, d.Types, text, d.Memory(1, tensor.Float32))
 	}
 	config := changes(readObject(t, "testdata/families/gemma3-vision.config.json"))
 	with := func(name string) map[string]stored {

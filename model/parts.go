@@ -14,8 +14,10 @@ type Product struct {
 	N, K   int
 	Layers int // how many layers have it
 
-	weights []*tensor.Packed // [layers]
-	a, c    []float32        // [rows][K], [rows][N]
+	dtype   tensor.DType
+	weights []*tensor.Weights // [layers]
+	a, c    []float32         // [rows][K], [rows][N]
+	in      []tensor.Input    // [threads]
 }
 
 // Products are the products of one forward pass: those of a layer, then the one
@@ -24,12 +26,12 @@ func (m *Model) Products() []*Product {
 	var out []*Product
 	for _, kind := range []struct {
 		name string
-		of   func(l *layer) *tensor.Packed
+		of   func(l *layer) *tensor.Weights
 	}{
-		{"qkv", func(l *layer) *tensor.Packed { return l.qkv }},
-		{"out", func(l *layer) *tensor.Packed { return l.out }},
-		{"gate_up", func(l *layer) *tensor.Packed { return l.gateUp }},
-		{"down", func(l *layer) *tensor.Packed { return l.down }},
+		{"qkv", func(l *layer) *tensor.Weights { return l.qkv }},
+		{"out", func(l *layer) *tensor.Weights { return l.out }},
+		{"gate_up", func(l *layer) *tensor.Weights { return l.gateUp }},
+		{"down", func(l *layer) *tensor.Weights { return l.down }},
 	} {
 		p := &Product{Name: kind.name}
 		for l := range m.layers {
@@ -37,24 +39,27 @@ func (m *Model) Products() []*Product {
 		}
 		out = append(out, p)
 	}
-	out = append(out, &Product{Name: "head", weights: []*tensor.Packed{m.head}})
+	out = append(out, &Product{Name: "head", weights: []*tensor.Weights{m.head}})
 	for _, p := range out {
+		p.dtype, p.in = m.DType, make([]tensor.Input, tensor.Threads())
 		p.N, p.K, p.Layers = p.weights[0].N, p.weights[0].K, len(p.weights)
 	}
 	return out
 }
 
 // Bytes is what the weights of one layer's product take.
-func (p *Product) Bytes() int64 { return 4 * int64(p.N) * int64(p.K) }
+func (p *Product) Bytes() int64 {
+	return int64(p.dtype.BytesPerWeight() * float64(p.N) * float64(p.K))
+}
 
 // Prefill multiplies rows of a prompt by the weights of one layer, split among
 // the threads as prefill does.
 func (p *Product) Prefill(layer, rows int) {
 	p.makeRoom(rows)
 	w, blocks := p.weights[layer], rowBlocks(rows)
-	tensor.Parallel(blocks, func(block, _ int) {
+	tensor.Parallel(blocks, func(block, worker int) {
 		from, to := rowBlock(rows, blocks, block)
-		w.Mul(p.c[from*p.N:], p.N, p.a[from*p.K:], p.K, to-from, 0, w.Panels(), false)
+		w.Mul(p.c[from*p.N:], p.N, w.Input(&p.in[worker], p.a[from*p.K:], p.K, to-from), 0, w.Panels())
 	})
 }
 
@@ -62,7 +67,8 @@ func (p *Product) Prefill(layer, rows int) {
 // panels the threads share out.
 func (p *Product) Decode(layer, rows int) {
 	p.makeRoom(rows)
-	mulPanels(p.weights[layer], p.c, p.a, rows)
+	w := p.weights[layer]
+	mulPanels(w, p.c, w.Input(&p.in[0], p.a, p.K, rows))
 }
 
 func (p *Product) makeRoom(rows int) {
@@ -126,7 +132,7 @@ func (m *Model) PrefillFLOP(n int) float64 {
 	last := len(m.layers) - 1
 	weights := 2 * m.Config.KVHeads * m.Config.HeadDim * m.Config.Hidden
 	for _, l := range m.layers[:last] {
-		for _, w := range []*tensor.Packed{l.qkv, l.out, l.gateUp, l.down} {
+		for _, w := range []*tensor.Weights{l.qkv, l.out, l.gateUp, l.down} {
 			weights += w.N * w.K
 		}
 	}

@@ -182,7 +182,8 @@ func (p *Prefix) ProjectQueries(layer int, hidden, dst []float32) {
 	panels := (width + tensor.Panel - 1) / tensor.Panel
 	stride := panels * tensor.Panel
 	wide := make([]float32, rows*stride)
-	m.layers[layer].qkv.Mul(wide, stride, hidden, c.Hidden, rows, 0, panels, false)
+	qkv := m.layers[layer].qkv
+	qkv.MulPanels(wide, stride, qkv.Input(new(tensor.Input), hidden, c.Hidden, rows), 0, panels)
 	for i := range rows {
 		row := dst[i*width : (i+1)*width]
 		copy(row, wide[i*stride:])
@@ -202,7 +203,7 @@ func (p *Prefix) OutputNorms(layer, head int, positions []int32, dst []float64) 
 		for i, pos := range positions[from : from+rows] {
 			copy(values[i*d:(i+1)*d], all[int(pos)*d:])
 		}
-		out.MulPart(wide, out.N, values, d, rows, head*d, d, 0, out.Panels(), false)
+		out.MulPart(wide, out.N, values, d, rows, head*d, d)
 		for i := range rows {
 			dst[from+i] = float64(tensor.SumAbs(wide[i*out.N : (i+1)*out.N]))
 		}

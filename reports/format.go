@@ -96,7 +96,11 @@ func (c Cell) memory() string {
 
 // heading names a table.
 func (t Table) heading() string {
-	return fmt.Sprintf("%s, context length %d, protocol %s", t.Model, t.ContextLength, t.Protocol)
+	heading := fmt.Sprintf("%s, context length %d, protocol %s", t.Model, t.ContextLength, t.Protocol)
+	if t.DType != "" {
+		heading += ", weights " + t.DType
+	}
+	return heading
 }
 
 // records says on how many records each task stands.

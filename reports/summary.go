@@ -30,7 +30,8 @@ type Table struct {
 	Model         string   `json:"model"`
 	ContextLength int      `json:"context_length"`
 	Protocol      string   `json:"protocol"`
-	Margin        float64  `json:"margin"` // the loss in points within which a variant counts as lossless
+	DType         string   `json:"dtype,omitempty"` // format of the weights, where it is not float32
+	Margin        float64  `json:"margin"`          // the loss in points within which a variant counts as lossless
 	Tasks         []string `json:"tasks"`
 	Lines         []Line   `json:"lines"`
 	Notes         []string `json:"notes,omitempty"` // what a reader must know to read the figures
@@ -110,6 +111,9 @@ func Summarize(all []rows.Row, o Options) (Summary, error) {
 
 func newTable(all []rows.Row, margin float64) Table {
 	t := Table{Model: all[0].Model, ContextLength: all[0].ContextLength, Protocol: all[0].Protocol, Margin: margin}
+	if dtype := all[0].DType; dtype != "float32" {
+		t.DType = dtype
+	}
 	for _, r := range all {
 		if !slices.Contains(t.Tasks, r.Task) {
 			t.Tasks = append(t.Tasks, r.Task)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"refreekv/configs"
+	"refreekv/model/tensor"
 	"refreekv/pruners"
 	"refreekv/tasks"
 )
@@ -30,6 +31,9 @@ type Config struct {
 	Tasks []string `yaml:"tasks"`
 	// Records is how many records of each task are run, from the first; 0: all.
 	Records int `yaml:"records"`
+	// DType is the format in which weights are held and multiplied: float32,
+	// bfloat16 or int8.
+	DType tensor.DType `yaml:"dtype,omitempty"`
 	// Fidelity is how many tokens of the full cache's continuation, and of the
 	// reference answer, every variant is compared on; 0: none.
 	Fidelity *int `yaml:"fidelity"`
@@ -58,6 +62,15 @@ func (c Config) fidelity() int {
 	return *c.Fidelity
 }
 
+// dtype is the field DType of a config that is run; runs of earlier versions have
+// none.
+func (c Config) dtype() tensor.DType {
+	if c.DType == "" {
+		return tensor.Float32
+	}
+	return c.DType
+}
+
 // configFile is a Config as written, variants not yet multiplied out.
 type configFile struct {
 	Config   `yaml:",inline"`
@@ -73,6 +86,7 @@ type Overrides struct {
 	Isolated bool // run variants by themselves, so often as the config says, else DefaultRepeats times
 	SkipBad  bool
 	Data     string
+	DType    string
 	Set      []string // key=value, the value in YAML: "context_lengths=[2048, 4096]"
 }
 
@@ -163,6 +177,9 @@ func (f *configFile) override(o Overrides) (origin map[string]string, err error)
 		}
 		origin[key] = "--set " + key
 	}
+	if o.DType != "" {
+		f.DType, origin["dtype"] = tensor.DType(o.DType), "--dtype"
+	}
 	if len(o.Models) > 0 {
 		f.Models, origin["models"] = o.Models, "--model"
 	}
@@ -227,6 +244,11 @@ func (f *configFile) complete() (*Config, *fieldError) {
 	case *c.Fidelity < 0:
 		return nil, wrong("fidelity", "%d is negative; 0 means that it is not measured", *c.Fidelity)
 	}
+	dtype, err := tensor.ParseDType(string(c.DType))
+	if err != nil {
+		return nil, &fieldError{"dtype", err}
+	}
+	c.DType = dtype
 	if err := tasks.CheckProtocol(c.Protocol); err != nil {
 		return nil, &fieldError{"protocol", err}
 	}

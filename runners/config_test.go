@@ -30,6 +30,7 @@ variants:
   - full
   - "snapkv budget=0.5 window=16"
   - {pruner: h2o, budget: 0.3}
+dtype: int8
 `
 
 func parse(t *testing.T, text string, o Overrides) (*Config, error) {
@@ -57,7 +58,7 @@ func TestEveryField(t *testing.T) {
 	want := &Config{
 		Fidelity: &twenty,
 		Name:     "every-field_1.0", About: "what it shows", Models: []string{tinyS, "smollm2-135m-instruct", "org/name"},
-		ContextLengths: []int{512, 64}, Protocol: "paper", Tasks: []string{"recall", "kv_retrieval"}, Records: 3, Data: "../data",
+		ContextLengths: []int{512, 64}, Protocol: "paper", DType: "int8", Tasks: []string{"recall", "kv_retrieval"}, Records: 3, Data: "../data",
 		Variants: got.Variants,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -126,9 +127,9 @@ func TestWrongFiles(t *testing.T) {
 		name, text string
 		want       []string
 	}{
-		{"unknown field", with("about", "x") + "protcol: paper\n", []string{"line 14", `no field "protcol"; did you mean "protocol"?`, "context_lengths"}},
+		{"unknown field", with("about", "x") + "protcol: paper\n", []string{"line 15", `no field "protcol"; did you mean "protocol"?`, "context_lengths"}},
 		{"unknown field, none near", with("about", "x") + "temperature: 1\n", []string{`no field "temperature"; fields: name`}},
-		{"a field twice", whole + "name: b\n", []string{"line 14", "name", "already defined"}},
+		{"a field twice", whole + "name: b\n", []string{"line 15", "name", "already defined"}},
 		{"records no number", with("records", "many"), []string{"line 7: records: want a whole number", `"many"`}},
 		{"records a fraction", with("records", "2.5"), []string{"records: want a whole number"}},
 		{"records too large", with("records", "99999999999999999999"), []string{"records: want a whole number"}},
@@ -163,6 +164,7 @@ func TestWrongFiles(t *testing.T) {
 		{"lengths too small", with("context_lengths", "[512, 15]"), []string{"context_lengths: 15", "at least 16"}},
 		{"lengths negative", with("context_lengths", "[-512]"), []string{"context_lengths: -512"}},
 		{"length twice", with("context_lengths", "[512, 64, 512]"), []string{"context_lengths: 512 is named twice"}},
+		{"unknown dtype", strings.Replace(whole, "dtype: int8", "dtype: float16", 1), []string{`dtype: "float16" is no dtype; choose one of float32, bfloat16, int8`}},
 		{"unknown protocol", with("protocol", "papr"), []string{`protocol: "papr" is neither standard nor paper; did you mean "paper"?`}},
 		{"no variants", with("variants", "[]"), []string{"variants: name at least one", "refreekv list pruners"}},
 		{"misspelt pruner", with("variants", "[snapk budget=0.5]"), []string{"variants:", `did you mean "snapkv"?`}},
@@ -199,7 +201,7 @@ func TestWrongFiles(t *testing.T) {
 
 func TestOverrides(t *testing.T) {
 	o := Overrides{
-		Models: []string{tinyM}, Tasks: []string{"needle"}, Variants: []string{"full", "h2o budget=0.1"}, Limit: 7, Data: "d",
+		Models: []string{tinyM}, Tasks: []string{"needle"}, Variants: []string{"full", "h2o budget=0.1"}, Limit: 7, Data: "d", DType: "bfloat16",
 		Set: []string{"name=b", "about=a b", "context_lengths=[32, 16]", "protocol=standard", "records=1", "tasks=[recall]", "fidelity=0"},
 	}
 	got, err := parse(t, whole, o)
@@ -209,7 +211,7 @@ func TestOverrides(t *testing.T) {
 	none := 0
 	want := &Config{
 		Fidelity: &none,
-		Name:     "b", About: "a b", Models: []string{tinyM}, ContextLengths: []int{32, 16}, Protocol: "standard",
+		Name:     "b", About: "a b", Models: []string{tinyM}, ContextLengths: []int{32, 16}, Protocol: "standard", DType: "bfloat16",
 		Tasks: []string{"needle"}, Records: 7, Data: "d", Variants: got.Variants, // flags of their own win over --set
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -10,6 +10,7 @@ import (
 
 	"refreekv/model"
 	"refreekv/model/hub"
+	"refreekv/model/tensor"
 	"refreekv/model/tokenizer"
 	"refreekv/model/weights"
 	"refreekv/runners/rows"
@@ -127,8 +128,8 @@ type pair struct {
 }
 
 // pairs are all variants on a job's record. Their inputs hash what determines a
-// row, Timing aside: this program (rowsVersion), the model's weights (which are
-// computed with in float32 whatever they are stored in), config and tokenizer
+// row, Timing aside: this program (rowsVersion), the model's weights and the format
+// in which they are multiplied, whatever they are stored in, config and tokenizer
 // (chat template and stop tokens included), the task's definition under the
 // protocol (generation length, stop rules and metric), the record with its
 // references, the prompt's tokens, the settings of fidelity and isolation, and
@@ -143,6 +144,9 @@ func (r *run) pairs(j job) []pair {
 	}
 	common := fmt.Sprintf("rows %d\nweights %s\nconfig %s\ntokenizer %s\ntask %s\nprompt %s\nfidelity %d\nisolated %d\nrecord %q %#v\n",
 		rowsVersion, facts.Weights, facts.Config, facts.Tokenizer, task.Definition.Hash(), j.prompt.Hash(), fidelity, isolated, record.ID, record.Fields)
+	if dtype := r.plan.Config.dtype(); dtype != tensor.Float32 {
+		common += fmt.Sprintf("dtype %s\n", dtype)
+	}
 	out := make([]pair, len(r.plan.Variants))
 	for i, v := range r.plan.Variants {
 		sum := sha256.Sum256([]byte(common + "variant " + v.Label))
@@ -170,6 +174,7 @@ func (p pair) failed(blank rows.Row, err error) rows.Row {
 // taken is a row with these inputs, wherever it was measured, as the pair's row.
 func (p pair) taken(blank, row rows.Row) rows.Row {
 	row.Model, row.ContextLength, row.Index, row.Truncated = blank.Model, blank.ContextLength, blank.Index, blank.Truncated
-	row.Parameters, row.Labels = blank.Parameters, blank.Labels // rows of earlier versions lack them
+	// Rows of earlier versions lack them.
+	row.Parameters, row.DType, row.Labels = blank.Parameters, blank.DType, blank.Labels
 	return row
 }

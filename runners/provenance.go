@@ -133,6 +133,7 @@ func (p *Provenance) changes(before *Provenance) []string {
 		}
 	}
 	value("protocol", before.Config.Protocol, p.Config.Protocol)
+	value("dtype", before.Config.dtype(), p.Config.dtype())
 	value("fidelity", before.Config.fidelity(), p.Config.fidelity())
 	value("isolated", before.Config.Isolated, p.Config.Isolated)
 	value("new_tokens", before.Config.NewTokens, p.Config.NewTokens)

@@ -102,6 +102,8 @@ func (p *Provenance) with(b *Provenance) (*Provenance, error) {
 		return nil, fmt.Errorf("versions of this program made them whose rows differ (rows_version %d and %d); give the older one's run command again, which computes what changed", p.Program.Rows, b.Program.Rows)
 	case p.Config.NewTokens != b.Config.NewTokens:
 		return nil, fmt.Errorf("their texts are of %d and %d tokens (0: as the tasks say)", p.Config.NewTokens, b.Config.NewTokens)
+	case p.Config.dtype() != b.Config.dtype():
+		return nil, fmt.Errorf("their weights were %s and %s (dtype); compare them with refreekv diff", p.Config.dtype(), b.Config.dtype())
 	case p.Config.Protocol != b.Config.Protocol:
 		return nil, fmt.Errorf("their protocols are %s and %s", p.Config.Protocol, b.Config.Protocol)
 	case !slices.Equal(p.Variants, b.Variants):

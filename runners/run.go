@@ -201,7 +201,7 @@ func (r *run) use(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	m, err := model.Open(found.Path)
+	m, err := model.OpenAs(found.Path, r.plan.Config.dtype())
 	if err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func (r *run) blank(j job) rows.Row {
 		Model: j.unit.Model, ContextLength: j.unit.ContextLength, Task: task.Name, Protocol: r.plan.Config.Protocol,
 		Record: record.ID, Index: record.Index,
 		PromptTokens: len(j.prompt.Tokens), PromptHash: j.prompt.Hash(), Truncated: j.prompt.Truncated,
-		Parameters: r.identities[j.unit.Model].facts.Parameters, Labels: record.Labels,
+		Parameters: r.identities[j.unit.Model].facts.Parameters, DType: string(r.plan.Config.dtype()), Labels: record.Labels,
 	}
 }
 

@@ -110,6 +110,7 @@ func TestChangedSettings(t *testing.T) {
 		}, none, ""},
 		"protocol":                           {func(_ *testing.T, s *stockRun) { s.config.Protocol = "standard+chat" }, all, "protocol (standard, now standard+chat)"},
 		"one fidelity":                       {func(_ *testing.T, s *stockRun) { *s.config.Fidelity = 3 }, all, "fidelity (64, now 3)"},
+		"dtype":                              {func(_ *testing.T, s *stockRun) { s.config.DType = "int8" }, all, "dtype (float32, now int8)"},
 		"isolated":                           {func(_ *testing.T, s *stockRun) { s.config.Isolated = 1 }, all, "isolated (0, now 1)"},
 		"new tokens":                         {func(_ *testing.T, s *stockRun) { s.config.NewTokens = 5 }, all, "new_tokens (0, now 5)"},
 		"a task gone":                        {func(_ *testing.T, s *stockRun) { s.config.Tasks = s.config.Tasks[1:] }, none, ""},

@@ -11,14 +11,15 @@ import (
 
 	"refreekv/model"
 	"refreekv/model/bench"
+	"refreekv/model/tensor"
 	"refreekv/runners"
 )
 
 // benchOptions are the flags of refreekv bench.
 type benchOptions struct {
 	bench.Options
-	model string
-	json  bool
+	model, dtype string
+	json         bool
 }
 
 func newBench() *cobra.Command {
@@ -35,6 +36,7 @@ shares are medians of the rounds' shares. Run it alone on the machine.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.model, "model", defaultModel, "registry name, hub id, folder or .gguf file")
+	f.StringVar(&o.dtype, "dtype", string(tensor.Float32), "hold weights as "+dtypeNames)
 	f.BoolVar(&o.Quick, "quick", false, "shorter prompts and fewer rounds: about 20 seconds for the default model on two cores")
 	f.StringSliceVar(&o.Only, "only", nil, "measure only these: "+strings.Join(bench.Sections, ", "))
 	f.IntSliceVar(&o.Lengths, "lengths", nil, "prompt lengths in tokens (default 512,2048,8192; with --quick 512,2048)")
@@ -51,7 +53,11 @@ func runBench(cmd *cobra.Command, o benchOptions) error {
 	if err := runners.CheckModel(o.model); err != nil {
 		return usageError{withFlag("--model", err)}
 	}
-	m, err := model.Find(cmd.Context(), o.model, downloadProgress(cmd.ErrOrStderr()))
+	dtype, err := tensor.ParseDType(o.dtype)
+	if err != nil {
+		return usageError{withFlag("--dtype", err)}
+	}
+	m, err := model.Find(cmd.Context(), o.model, dtype, downloadProgress(cmd.ErrOrStderr()))
 	if err != nil {
 		return err
 	}
@@ -74,7 +80,7 @@ func runBench(cmd *cobra.Command, o benchOptions) error {
 func printBench(w io.Writer, r *bench.Report) {
 	m := r.Machine
 	fmt.Fprintf(w, "%s, %s, %s kernels, %s; L2 %s, L3 %s\n", m.CPU, m.System, m.Kernels, plural(m.Threads, "thread"), size(m.L2), size(m.L3))
-	fmt.Fprintf(w, "%s, %s of weights, %s of cache per token; refreekv %s, %s\n", r.Model.Name, size(r.Model.WeightBytes), size(r.Model.KVTokenBytes), r.Version, m.Go)
+	fmt.Fprintf(w, "%s, %s of %s weights, %s of cache per token; refreekv %s, %s\n", r.Model.Name, size(r.Model.WeightBytes), r.Model.DType, size(r.Model.KVTokenBytes), r.Version, m.Go)
 	section := func(measured bool, title string, lines func(row func(string, ...any))) {
 		if measured {
 			fmt.Fprintf(w, "\n%s\n", title)

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"refreekv/model"
+	"refreekv/model/tensor"
 	"refreekv/model/tokenizer"
 	"refreekv/pruners"
 	"refreekv/runners"
@@ -20,12 +21,16 @@ import (
 
 // promptOptions are the flags of commands that run one prompt under a pruner.
 type promptOptions struct {
-	model, prompt, file, pruner string
-	raw                         bool
+	model, prompt, file, pruner, dtype string
+	raw                                bool
 }
+
+// dtypeNames lists the formats of weights for help texts.
+const dtypeNames = "float32, bfloat16 (exact for bfloat16 files, half the memory) or int8 (a third of it, fastest, rounds)"
 
 func (o *promptOptions) add(f *pflag.FlagSet) {
 	f.StringVar(&o.model, "model", defaultModel, "registry name, hub id, folder or .gguf file")
+	f.StringVar(&o.dtype, "dtype", string(tensor.Float32), "hold weights as "+dtypeNames)
 	f.StringVar(&o.prompt, "prompt", "", "the prompt's text")
 	f.StringVar(&o.file, "prompt-file", "", "read the prompt from this file (-: stdin)")
 	f.BoolVar(&o.raw, "raw", false, "no chat template, no added text or tokens")
@@ -58,6 +63,7 @@ func newGenerate() *cobra.Command {
 // generated is what generate prints with --json.
 type generated struct {
 	Model        string            `json:"model"`
+	DType        tensor.DType      `json:"dtype"` // format in which the weights are multiplied
 	Pruner       string            `json:"pruner"`
 	PromptTokens []int32           `json:"prompt_tokens"`
 	Tokens       []int32           `json:"tokens"`
@@ -88,7 +94,7 @@ func generate(cmd *cobra.Command, o generateOptions) error {
 	if maxNew < 1 {
 		return fmt.Errorf("the prompt's %d tokens leave no room in the model's %d positions; shorten it", len(tokens), m.Config.MaxPositions)
 	}
-	g := generated{Model: m.Name, Pruner: in.spec.String(), PromptTokens: tokens}
+	g := generated{Model: m.Name, DType: m.DType, Pruner: in.spec.String(), PromptTokens: tokens}
 	begin := time.Now()
 	prefix, err := m.Prefill(cmd.Context(), tokens, in.pruner.Needs())
 	if err != nil {
@@ -129,11 +135,15 @@ func (o promptOptions) open(cmd *cobra.Command) (opened, error) {
 	if err := runners.CheckModel(o.model); err != nil {
 		return opened{}, usageError{withFlag("--model", err)}
 	}
+	dtype, err := tensor.ParseDType(o.dtype)
+	if err != nil {
+		return opened{}, usageError{withFlag("--dtype", err)}
+	}
 	text, err := o.text(cmd)
 	if err != nil {
 		return opened{}, err
 	}
-	m, err := model.Find(cmd.Context(), o.model, downloadProgress(cmd.ErrOrStderr()))
+	m, err := model.Find(cmd.Context(), o.model, dtype, downloadProgress(cmd.ErrOrStderr()))
 	if err != nil {
 		return opened{}, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"refreekv/model"
+	"refreekv/model/tensor"
 	"refreekv/runners"
 )
 
@@ -73,7 +74,10 @@ func describeModel(w io.Writer, d *model.Description, length int, memory int64) 
 		row("tokenizer\t%d tokens, BOS %s, EOS %s", d.Tokens, orNone(d.BOS), orNone(strings.Join(d.EOS, " ")))
 		row("chat template\t%s", map[bool]string{true: "yes", false: "none: prompts are given bare"}[d.Chat])
 		row("KV cache\t%d bytes a token in float32", c.KVBytesPerToken())
-		row("memory at %d tokens\t%.2f GB for one prompt%s", length, float64(d.Memory(length))/1e9, verdict(d, length, memory))
+		for _, dtype := range tensor.DTypes() {
+			need := d.Memory(length, dtype)
+			row("memory at %d tokens\t%.2f GB for one prompt with --dtype %s%s", length, float64(need)/1e9, dtype, verdict(d, need, length, memory))
+		}
 	})
 }
 
@@ -115,13 +119,15 @@ func orNone(s string) string {
 	return s
 }
 
-func verdict(d *model.Description, length int, memory int64) string {
+// verdict tells whether a prompt of that length, which needs so many bytes, can be
+// run.
+func verdict(d *model.Description, need int64, length int, memory int64) string {
 	switch {
 	case length > d.Config.MaxPositions:
 		return fmt.Sprintf("; longer than the model's %d positions", d.Config.MaxPositions)
 	case memory <= 0:
 		return ""
-	case d.Memory(length) > memory:
+	case need > memory:
 		return fmt.Sprintf("; does not fit this machine's %.1f GB", float64(memory)/1e9)
 	}
 	return fmt.Sprintf("; fits this machine's %.1f GB", float64(memory)/1e9)

@@ -11,6 +11,7 @@ import (
 
 	"refreekv/datasets"
 	"refreekv/model"
+	"refreekv/model/tensor"
 	"refreekv/runners"
 	"refreekv/tasks"
 )
@@ -71,7 +72,7 @@ func show(cmd *cobra.Command, name string, o showOptions) error {
 	if err != nil {
 		return err
 	}
-	m, err := model.Find(cmd.Context(), o.model, downloadProgress(cmd.ErrOrStderr()))
+	m, err := model.Find(cmd.Context(), o.model, tensor.Float32, downloadProgress(cmd.ErrOrStderr()))
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"refreekv/datasets"
 	"refreekv/model"
+	"refreekv/model/tensor"
 	"refreekv/tasks"
 )
 
@@ -24,7 +25,7 @@ func TestShowEveryTask(t *testing.T) {
 		t.Skip("the records are not here: ", err)
 	}
 	t.Setenv("HF_ENDPOINT", "http://127.0.0.1:1")
-	m, err := model.Find(t.Context(), filepath.Join(models, "tiny-m"), nil)
+	m, err := model.Find(t.Context(), filepath.Join(models, "tiny-m"), tensor.Float32, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -239,6 +239,7 @@ func send(cmd *cobra.Command, input string, words ...string) error {
 // overrideFlags are the flags that change a config.
 func overrideFlags(f *pflag.FlagSet, o *runners.Overrides) {
 	f.StringSliceVar(&o.Models, "model", nil, "run these models instead of the config's")
+	f.StringVar(&o.DType, "dtype", "", "hold weights as "+dtypeNames+" (default: the config's, else float32)")
 	f.StringSliceVar(&o.Tasks, "tasks", nil, "run these tasks instead of the config's")
 	f.StringArrayVar(&o.Variants, "variants", nil, "run this variant instead of the config's, e.g. \"snapkv budget=0.5\"; repeat for more")
 	f.IntVar(&o.Limit, "limit", 0, "run only the first N records of each task")

@@ -55,6 +55,7 @@ type Rounds struct {
 // Model says what was run.
 type Model struct {
 	Name         string `json:"name"`
+	DType        string `json:"dtype"`          // format of the weights
 	WeightBytes  int64  `json:"weight_bytes"`   // of the matrices that the kernels read
 	KVTokenBytes int64  `json:"kv_token_bytes"` // keys and values of one token
 }
@@ -125,7 +126,7 @@ func newBencher(m *model.Model, opt Options) (*bencher, error) {
 	b.lengths = slices.Compact(b.lengths)
 	b.report = &Report{
 		Machine: thisMachine(),
-		Model:   Model{Name: m.Name, WeightBytes: m.WeightBytes(), KVTokenBytes: m.Config.KVBytesPerToken()},
+		Model:   Model{Name: m.Name, DType: string(m.DType), WeightBytes: m.WeightBytes(), KVTokenBytes: m.Config.KVBytesPerToken()},
 		Rounds:  b.rounds,
 	}
 	return b, nil

@@ -52,6 +52,7 @@ type parquetRow struct {
 	Labels         []parquetLabel `parquet:"labels,list"`
 	KVBytesLayers  []int64        `parquet:"kv_bytes_layers,list"`
 	ReleasedBytes  int64          `parquet:"released_kv_bytes"`
+	DType          string         `parquet:"dtype,dict"`
 }
 
 // parquetLabel is one of a row's labels. A list of them has an order, which a
@@ -66,7 +67,7 @@ func toParquet(r Row) parquetRow {
 		utf8(r.Model), int64(r.ContextLength), utf8(r.Task), utf8(r.Protocol), utf8(r.Record), int64(r.Index), utf8(r.Variant), utf8(r.Pruner),
 		int64(r.PromptTokens), utf8(r.PromptHash), r.Truncated, utf8(r.Inputs), r.Kept, r.Budget, r.KVBytes, r.FullKVBytes,
 		r.Tokens, utf8(r.Text), utf8(r.Stop), r.Score, nil, nil, nil, nil, nil, nil, nil, r.Timing.Prefill, int64(r.Timing.Shared), r.Timing.Select, r.Timing.Decode, r.Timing.Peak,
-		r.Parameters, nil, r.KVBytesLayers, r.ReleasedKVBytes,
+		r.Parameters, nil, r.KVBytesLayers, r.ReleasedKVBytes, utf8(r.DType),
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Labels)) {
 		p.Labels = append(p.Labels, parquetLabel{utf8(name), r.Labels[name]})
@@ -89,7 +90,7 @@ func utf8(s string) string { return string([]rune(s)) }
 
 func (p parquetRow) row() Row {
 	r := Row{
-		p.Model, int(p.ContextLength), p.Task, p.Protocol, p.Record, int(p.Index), p.Variant, p.Pruner, p.Parameters, nil,
+		p.Model, int(p.ContextLength), p.Task, p.Protocol, p.Record, int(p.Index), p.Variant, p.Pruner, p.Parameters, p.DType, nil,
 		int(p.PromptTokens), p.PromptHash, p.Truncated, p.Inputs, p.Kept, p.Budget, p.KVBytes, p.FullKVBytes, p.KVBytesLayers, p.ReleasedBytes,
 		p.Tokens, p.Text, p.Stop, p.Score, nil, "", Timing{p.PrefillSeconds, int(p.SharedTokens), p.SelectSeconds, p.DecodeSeconds, p.PeakBytes},
 	}

@@ -18,6 +18,9 @@ type Row struct {
 
 	// Parameters is the size of the model, 0 in rows of versions that did not tell.
 	Parameters int64 `json:"parameters,omitempty"`
+	// DType is the format in which its weights were multiplied: float32, bfloat16 or
+	// int8; empty, in rows of versions that did not tell, is float32.
+	DType string `json:"dtype,omitempty"`
 	// Labels say where a generated record stands in its set's grid: target_length
 	// (tokens of the whole prompt) and depth (of a needle, 0..1). nil: it has none.
 	Labels map[string]float64 `json:"labels,omitempty"`
