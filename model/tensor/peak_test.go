@@ -11,6 +11,9 @@ func TestPeakLoopsCountTheirWork(t *testing.T) {
 		if got := ReadLoop(nil); got != 0 {
 			t.Errorf("reading nothing read %g bytes", got)
 		}
+		if got, want := Int8Loop(10), 10*Int8Loop(1); got != want || want <= 0 {
+			t.Errorf("10 rounds are %g operations on bytes, want %g", got, want)
+		}
 		if got, want := FMALoop(10), 10*FMALoop(1); got != want || want <= 0 {
 			t.Errorf("10 rounds are %g operations, want %g", got, want)
 		}
@@ -25,6 +28,13 @@ func BenchmarkPeak(b *testing.B) {
 			operations += FMALoop(10000)
 		}
 		b.ReportMetric(operations/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+	})
+	b.Run(level+"/int8", func(b *testing.B) {
+		operations := 0.
+		for b.Loop() {
+			operations += Int8Loop(10000)
+		}
+		b.ReportMetric(operations/b.Elapsed().Seconds()/1e9, "GOP/s")
 	})
 	x := random(newRand(1), 1<<12, "ordinary")
 	b.Run(level+"/read", func(b *testing.B) {

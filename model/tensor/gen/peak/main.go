@@ -21,6 +21,8 @@ func main() {
 	// of units: two times four or five would do.
 	fma("512", "Z", 24)
 	fma("256", "Y", 14)
+	dot512()
+	dot256()
 	read("512", "Z", 64)
 	read("256", "Y", 32)
 	if err := os.WriteFile("peak_amd64.s", out.Bytes(), 0o644); err != nil {
@@ -40,6 +42,35 @@ func fma(name, register string, chains int) {
 	p("loop:")
 	for i := range chains {
 		p("\tVFMADD213PS %s, %s, %s%d", b, a, register, i)
+	}
+	p("\tDECQ CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET\n")
+}
+
+// dot512 multiplies bytes: sums of four products each, added to 32 bits (VNNI).
+func dot512() {
+	const chains = 24
+	p("// func dotLoop512(n int)\nTEXT ·dotLoop512(SB), NOSPLIT, $0-8\n\tMOVQ n+0(FP), CX")
+	for i := range chains + 2 {
+		p("\tVPXORQ Z%d, Z%d, Z%d", i, i, i)
+	}
+	p("loop:")
+	for i := range chains {
+		p("\tVPDPBUSD Z%d, Z%d, Z%d", chains, chains+1, i)
+	}
+	p("\tDECQ CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET\n")
+}
+
+// dot256 multiplies numbers of 16 bits: sums of two products each, then an
+// addition.
+func dot256() {
+	const chains = 12
+	p("// func dotLoop256(n int)\nTEXT ·dotLoop256(SB), NOSPLIT, $0-8\n\tMOVQ n+0(FP), CX")
+	for i := range chains + 1 {
+		p("\tVPXOR Y%d, Y%d, Y%d", i, i, i)
+	}
+	p("loop:")
+	for i := range chains {
+		p("\tVPMADDWD Y%d, Y%d, Y%d\n\tVPADDD Y%d, Y%d, Y%d", chains, chains, chains+1+i%3, chains+1+i%3, i, i)
 	}
 	p("\tDECQ CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET\n")
 }
