@@ -16,7 +16,7 @@ type Product struct {
 	N                int     `json:"n"`
 	K                int     `json:"k"`
 	GFLOPs           float64 `json:"gflop_s"`
-	ShareOfPeak      float64 `json:"share_of_peak"` // of all threads
+	ShareOfPeak      float64 `json:"share_of_peak"` // of all threads; int8 products: of the int8 peak
 	GBs              float64 `json:"gb_s"`          // weights read
 	ShareOfBandwidth float64 `json:"share_of_bandwidth"`
 	From             string  `json:"from"` // where the weights lie
@@ -35,8 +35,16 @@ func (b *bencher) products(ctx context.Context) error {
 	return b.decodeProducts(ctx, products)
 }
 
+// productPeak is what limits products of the model's format.
+func (b *bencher) productPeak() *trial {
+	if b.m.DType == tensor.Int8 {
+		return peakTrial(b.long, tensor.Threads(), tensor.Int8Loop)
+	}
+	return peakTrial(b.long, tensor.Threads(), tensor.FMALoop)
+}
+
 func (b *bencher) prefillProducts(ctx context.Context, products []*model.Product) error {
-	peak := peakTrial(b.long, tensor.Threads())
+	peak := b.productPeak()
 	read := memoryStore(b.report.Machine.L3).trial(b.long, tensor.Threads())
 	trials := []*trial{peak, read}
 	for _, p := range products {
@@ -55,7 +63,7 @@ func (b *bencher) prefillProducts(ctx context.Context, products []*model.Product
 // each product's weights come from where the others have left them.
 func (b *bencher) decodeProducts(ctx context.Context, products []*model.Product) error {
 	holder := b.holder()
-	peak, read := peakTrial(b.long, tensor.Threads()), holder.trial(b.long, tensor.Threads())
+	peak, read := b.productPeak(), holder.trial(b.long, tensor.Threads())
 	trials := make([][]*trial, len(decodeRows))
 	for i, rows := range decodeRows {
 		for range products {
@@ -122,7 +130,7 @@ type Attention struct {
 
 func (b *bencher) attention(ctx context.Context) error {
 	lengths := atLeast(b.lengths, 2048)
-	peak := peakTrial(b.long, tensor.Threads())
+	peak := peakTrial(b.long, tensor.Threads(), tensor.FMALoop)
 	trials := []*trial{peak}
 	for _, n := range lengths {
 		part := b.m.Attention(n)

@@ -9,7 +9,8 @@ import (
 // Peak is the most multiply-adds that so many threads can do.
 type Peak struct {
 	Threads int     `json:"threads"`
-	GFLOPs  float64 `json:"gflop_s"` // a multiplication and an addition count as two
+	GFLOPs  float64 `json:"gflop_s"`    // in float32; a multiplication and an addition count as two
+	Int8    float64 `json:"int8_gop_s"` // products of bytes, added to 32 bits
 }
 
 // Bandwidth is how fast so many threads read.
@@ -24,7 +25,7 @@ type Bandwidth struct {
 func (b *bencher) peak(ctx context.Context) error {
 	var trials []*trial
 	for _, n := range threads() {
-		trials = append(trials, peakTrial(b.long, n))
+		trials = append(trials, peakTrial(b.long, n, tensor.FMALoop), peakTrial(b.long, n, tensor.Int8Loop))
 	}
 	stores := b.stores()
 	for _, s := range stores {
@@ -36,8 +37,8 @@ func (b *bencher) peak(ctx context.Context) error {
 		return err
 	}
 	for _, n := range threads() {
-		b.report.Peak = append(b.report.Peak, Peak{n, trials[0].rate() / 1e9})
-		trials = trials[1:]
+		b.report.Peak = append(b.report.Peak, Peak{n, trials[0].rate() / 1e9, trials[1].rate() / 1e9})
+		trials = trials[2:]
 	}
 	for _, s := range stores {
 		for _, n := range threads() {
@@ -52,16 +53,15 @@ func (b *bencher) peak(ctx context.Context) error {
 // seconds.
 const longPeak = 0.25
 
-// peakTrial is the multiply-add loop on n threads, for so many seconds, in
-// stretches of some tens of microseconds, so that other goroutines can be stopped
-// in between.
-func peakTrial(seconds float64, n int) *trial {
+// peakTrial is one of the loops on n threads, for so many seconds, in stretches of
+// some tens of microseconds, so that other goroutines can be stopped in between.
+func peakTrial(seconds float64, n int, loop func(rounds int) (operations float64)) *trial {
 	const rounds, stretches = 10000, 16
-	work := tensor.FMALoop(rounds) * float64(stretches*n)
+	work := loop(rounds) * float64(stretches*n)
 	return repeated(seconds, work, func() {
 		onThreads(n, func(int) {
 			for range stretches {
-				tensor.FMALoop(rounds)
+				loop(rounds)
 			}
 		})
 	})
