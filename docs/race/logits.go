@@ -3,7 +3,7 @@
 // Command logits writes what a model predicts after every so many tokens of a
 // text, as float32 in little-endian order, [predictions][vocab]:
 //
-//	go run docs/race/logits.go MODEL EVERY < tokens.json > logits.f32
+//	go run docs/race/logits.go MODEL EVERY DTYPE < tokens.json > logits.f32
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 	"strconv"
 
 	"refreekv/model"
+	"refreekv/model/tensor"
 )
 
 func main() {
@@ -23,7 +24,9 @@ func main() {
 	check(json.NewDecoder(os.Stdin).Decode(&tokens))
 	every, err := strconv.Atoi(os.Args[2])
 	check(err)
-	m, err := model.Open(os.Args[1])
+	dtype, err := tensor.ParseDType(os.Args[3])
+	check(err)
+	m, err := model.OpenAs(os.Args[1], dtype)
 	check(err)
 	defer m.Close()
 	out := bufio.NewWriter(os.Stdout)
