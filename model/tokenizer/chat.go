@@ -44,20 +44,22 @@ func (t *Tokenizer) ChatTemplate() string {
 // transformers' apply_chat_template does without tools; addGenerationPrompt ends
 // it with the beginning of the assistant's answer. The template may write special
 // tokens, a BOS too: encode the result with addSpecial false. strftime_now always
-// tells 26 July 2024. A template that cannot be rendered is an error.
+// tells 26 July 2024. A template that cannot be rendered is an error, and so is one
+// that takes more than a little time or memory: it runs in a process of its own.
 func (t *Tokenizer) Chat(msgs []Message, addGenerationPrompt bool) (string, error) {
 	if t.chat == nil {
 		return "", errors.New("the model has no chat template; give it the text as it stands (--raw)")
 	}
-	out, err := t.chat.render(msgs, addGenerationPrompt)
+	out, err := templates.render(rendering{t.chat.source, t.chat.special, msgs, addGenerationPrompt})
 	if err != nil {
-		return "", fmt.Errorf("rendering the model's chat template: %s", t.chat.plainError(err))
+		return "", fmt.Errorf("rendering the model's chat template: %w", err)
 	}
 	return out, nil
 }
 
 // chat is a model's chat template; it is parsed when first used, so that a model
-// whose template we cannot read still serves plain prompts.
+// whose template we cannot read still serves plain prompts, and only in the process
+// that renders it.
 type chat struct {
 	source  string
 	special map[string]string // bos_token, eos_token, …

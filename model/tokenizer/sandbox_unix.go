@@ -1,0 +1,23 @@
+//go:build unix
+
+package tokenizer
+
+import (
+	"syscall"
+	"time"
+)
+
+// cpuTime is what this process has computed so far.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// boundMemory lets the system refuse memory to this process that the watch over
+// it is too slow to see. Where the system does not, the watch remains.
+func boundMemory() {
+	_ = syscall.Setrlimit(syscall.RLIMIT_DATA, &syscall.Rlimit{Cur: 2 * sandboxMemory, Max: 2 * sandboxMemory})
+}
