@@ -3,7 +3,9 @@ package model
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 
@@ -128,4 +130,73 @@ func TestOutputNormsOfDTypes(t *testing.T) {
 			t.Errorf("%s: norm %g, want %g", dtype, got[0], want)
 		}
 	}
+}
+
+// What rounding SmolLM2's weights, which are Q4_1 in the file, does to its
+// predictions on real texts; go test -v prints it, with REFREEKV_SLOW=1 over all of
+// them.
+func TestSmolLM2DTypes(t *testing.T) {
+	oracle := readSmolOracle(t)
+	exact := openSmolLM2(t, oracle)
+	type loss struct{ kl, top1, perplexity float64 } // nats and shares of the predictions
+	for dtype, most := range map[tensor.DType]loss{tensor.BFloat16: {0.001, 0.02, 0}, tensor.Int8: {0.01, 0.08, 0}} {
+		rounded, err := OpenAs(exact.Path, dtype)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got loss
+		n, want := 0, 0.
+		for _, prompt := range oracle.Prompts {
+			ids := exact.Tokenizer.Encode(promptText(t, prompt), false)
+			if os.Getenv("REFREEKV_SLOW") == "" {
+				ids = ids[:min(len(ids), 80)]
+			}
+			ids = ids[:min(len(ids), 1000)]
+			a, b := predictions(t, exact, ids), predictions(t, rounded, ids)
+			for i := range a {
+				target := newDistribution(a[i])
+				got.kl += target.divergence(b[i])
+				if argmaxWithout(b[i], nil) != target.best {
+					got.top1++
+				}
+				next := ids[len(ids)-len(a)+i]
+				want += target.logTotal - float64(a[i][next])
+				got.perplexity += logTotal(b[i]) - float64(b[i][next])
+				n++
+			}
+		}
+		rounded.Close()
+		count := float64(n)
+		t.Logf("%s: %d predictions, KL %.5f, another top token in %.2f %%, perplexity %.3f instead of %.3f",
+			dtype, n, got.kl/count, 100*got.top1/count, math.Exp(got.perplexity/count), math.Exp(want/count))
+		if kl, top1 := got.kl/count, got.top1/count; n < 500 || kl == 0 || kl > most.kl || top1 > most.top1 {
+			t.Errorf("%s: KL %g, another top token in %g of %d predictions; want at most %g and %g", dtype, kl, top1, n, most.kl, most.top1)
+		}
+	}
+}
+
+// predictions are the logits before every token but the first 16, up to the last:
+// [tokens-16][vocab].
+func predictions(t *testing.T, m *Model, ids []int32) [][]float32 {
+	t.Helper()
+	const first = 16
+	p := prefill(t, m, ids[:first], Needs{})
+	whole := Variant{Keep: All(m.Config.Layers, first)}
+	d, s := &decoder{m: m}, newContinuation(p, []Variant{whole}, DecodeOptions{MaxNewTokens: len(ids)}).streams[0]
+	out := [][]float32{slices.Clone(p.Logits())}
+	queries := make([]query, len(ids)-1-first)
+	for i := range queries {
+		queries[i] = query{s, i, ids[first+i]}
+	}
+	for len(queries) > 0 {
+		now := queries[:min(len(queries), forcedTokens)]
+		queries = queries[len(now):]
+		if err := d.feed(now); err != nil {
+			t.Fatal(err)
+		}
+		for i := range now {
+			out = append(out, slices.Clone(d.row(i)))
+		}
+	}
+	return out
 }
