@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"refreekv/spelling"
 )
 
 // A generator makes the records of a set one by one.
@@ -102,7 +104,7 @@ func (i Info) settings(words []string) (options, error) {
 		case !ok:
 			return options{}, fmt.Errorf("data set %s: %q is no option; write name=value", i.Name, word)
 		case at < 0:
-			return options{}, fmt.Errorf("data set %s has no option %q; it takes %s", i.Name, name, strings.Join(names, ", "))
+			return options{}, fmt.Errorf("data set %s has no option %q%s", i.Name, name, spelling.Suggest(name, names, "it takes "+strings.Join(names, ", ")))
 		case given[name]:
 			return options{}, fmt.Errorf("data set %s: option %s is given twice; leave one out", i.Name, name)
 		}

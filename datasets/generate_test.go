@@ -287,7 +287,7 @@ func TestGeneratedOptions(t *testing.T) {
 	for name, want := range map[string]string{
 		"needle length":                   `data set needle: "length" is no option; write name=value`,
 		"needle 2000":                     `data set needle: "2000" is no option; write name=value`,
-		"needle lenght=2000":              `data set needle has no option "lenght"; it takes length, depth, seed`,
+		"needle lenght=2000":              `data set needle has no option "lenght"; did you mean "length"?`,
 		"needle hops=2":                   `data set needle has no option "hops"; it takes length, depth, seed`,
 		"kv_retrieval depth=0.5":          `data set kv_retrieval has no option "depth"; it takes length, seed`,
 		"variable_tracking pairs=2":       `data set variable_tracking has no option "pairs"; it takes length, hops, seed`,

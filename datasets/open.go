@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"refreekv/model/hub"
+	"refreekv/spelling"
 )
 
 //go:embed samples/*.jsonl
@@ -252,7 +253,7 @@ func find(name string) (Info, error) {
 		}
 		names = append(names, i.Name)
 	}
-	return Info{}, fmt.Errorf("no data set %q: it is neither a file nor one of %s", name, strings.Join(names, ", "))
+	return Info{}, fmt.Errorf("no data set %q: it is neither a file nor a name of refreekv list datasets%s", name, spelling.Suggest(name, names, ""))
 }
 
 // finish numbers the records and gives each an id that is its own. Where

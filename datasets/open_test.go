@@ -106,8 +106,8 @@ func TestOpenErrors(t *testing.T) {
 	}{
 		{"", 0, "no data set is named; refreekv list datasets shows what there is"},
 		{" \t", 0, "no data set is named"},
-		{"gsm9k", 0, `no data set "gsm9k": it is neither a file nor one of sample_qa, `},
-		{"dir/none.jsonl", 0, `no data set "dir/none.jsonl": it is neither a file nor one of sample_qa, `},
+		{"gsm9k", 0, `no data set "gsm9k": it is neither a file nor a name of refreekv list datasets; did you mean "gsm8k"?`},
+		{"dir/none.jsonl", 0, `no data set "dir/none.jsonl": it is neither a file nor a name of refreekv list datasets`},
 		{"gsm8k", -1, "data set gsm8k: cannot read -1 records; give a number of records, or 0 for all"},
 		{"gsm8k length=3", 0, `data set gsm8k takes no options, but "length=3" was given; generated sets do`},
 		{"sample_qa x", 0, `data set sample_qa takes no options, but "x" was given; generated sets do`},

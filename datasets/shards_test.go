@@ -59,8 +59,8 @@ func TestOpenShards(t *testing.T) {
 		{"shards of two downloads", []string{"test-00000-of-00002.jsonl", "test-00000-of-00001.jsonl"}, "test", nil, "put all of them there, and those of one download only"},
 		{"the same shard twice", []string{"test-00000-of-00002.jsonl", "test-00000-of-00002.json"}, "test", nil, "put all of them there"},
 		{"a number missing", []string{"test/0000.jsonl", "test/0002.jsonl"}, "test", nil, "0002.jsonl: 2 shards are here, and this is number 2 of 3; put"},
-		{"no such thing", named, "data/val", nil, "it is neither a file nor one of "},
-		{"no such folder", named, "none/test", nil, "it is neither a file nor one of "},
+		{"no such thing", named, "data/val", nil, "it is neither a file nor a name of refreekv list datasets"},
+		{"no such folder", named, "none/test", nil, "it is neither a file nor a name of refreekv list datasets"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := tree(t, c.files...)

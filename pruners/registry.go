@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"refreekv/spelling"
 )
 
 // A method is a row of the registry.
@@ -98,7 +100,7 @@ func findIn(methods []method, kind, name string) (method, error) {
 		}
 		names = append(names, m.info.Name)
 	}
-	return method{}, fmt.Errorf("unknown %s %q%s; %ss: %s", kind, name, didYouMean(name, names), kind, strings.Join(names, ", "))
+	return method{}, fmt.Errorf("unknown %s %q%s", kind, name, spelling.OneOf(name, names))
 }
 
 func (i Info) option(name string) (Option, error) {
@@ -112,7 +114,7 @@ func (i Info) option(name string) (Option, error) {
 	if len(names) == 0 {
 		return Option{}, fmt.Errorf("pruner %s has no option %q; it has none at all", i.Name, name)
 	}
-	return Option{}, fmt.Errorf("pruner %s has no option %q%s; options: %s", i.Name, name, didYouMean(name, names), strings.Join(names, ", "))
+	return Option{}, fmt.Errorf("pruner %s has no option %q%s", i.Name, name, spelling.OneOf(name, names))
 }
 
 // IsList reports whether an option of a pruner takes a list.
@@ -127,40 +129,6 @@ func IsList(pruner, option string) bool {
 	}
 	_, list := o.Default.([]int)
 	return list
-}
-
-// didYouMean names the nearest of names if it is near enough.
-func didYouMean(name string, names []string) string {
-	best, at := 3, -1
-	for i, n := range names {
-		if d := distance(strings.ToLower(name), n); d < best {
-			best, at = d, i
-		}
-	}
-	if at < 0 {
-		return ""
-	}
-	return fmt.Sprintf(" (did you mean %q?)", names[at])
-}
-
-// distance is the Levenshtein distance.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // oneOf is an option's choices as a sentence part.

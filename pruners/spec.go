@@ -26,6 +26,9 @@ func Parse(text string) (Spec, error) {
 	}
 	m, err := find(fields[0])
 	if err != nil {
+		if strings.ContainsAny(fields[0], ",=:") {
+			return Spec{}, fmt.Errorf("unknown pruner %q; leave blanks between name and settings, as in \"snapkv budget=0.5\"", fields[0])
+		}
 		return Spec{}, err
 	}
 	spec := Spec{Name: fields[0], Options: map[string]any{}}
@@ -35,7 +38,7 @@ func Parse(text string) (Spec, error) {
 	for _, field := range fields[1:] {
 		name, value, ok := strings.Cut(field, "=")
 		if !ok {
-			return Spec{}, fmt.Errorf("pruner %s: %q is no option=value pair", spec.Name, field)
+			return Spec{}, fmt.Errorf("pruner %s: %q is no option=value pair; write it without blanks, as in budget=0.5", spec.Name, field)
 		}
 		o, err := m.info.option(name)
 		if err != nil {
@@ -232,7 +235,7 @@ func (o Option) convert(value any) (any, error) {
 		if isNumber && !math.IsNaN(number) {
 			return number + 0, nil // -0 is 0, or equal settings would be written in two ways
 		}
-		return nil, fmt.Errorf("%v is no number", value)
+		return nil, fmt.Errorf("%v is no number%s", value, asShare(value))
 	case int:
 		if isNumber && number == math.Trunc(number) && math.Abs(number) < 1<<30 {
 			return int(number), nil
@@ -251,6 +254,16 @@ func (o Option) convert(value any) (any, error) {
 		return nil, fmt.Errorf("%v is none of %s", value, oneOf(o.Choices))
 	}
 	return text, nil
+}
+
+// asShare tells how a percentage is written.
+func asShare(value any) string {
+	text, _ := value.(string)
+	percent, ok := strings.CutSuffix(text, "%")
+	if x, err := strconv.ParseFloat(strings.TrimSpace(percent), 64); ok && err == nil {
+		return fmt.Sprintf("; %g %% is written %g", x, x/100)
+	}
+	return ""
 }
 
 func toFloat(v any) (float64, bool) {

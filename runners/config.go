@@ -11,7 +11,9 @@ import (
 	"refreekv/configs"
 	"refreekv/model/tensor"
 	"refreekv/pruners"
+	"refreekv/spelling"
 	"refreekv/tasks"
+	"refreekv/yamlfile"
 )
 
 // A Config is one experiment, as its YAML file says.
@@ -128,7 +130,7 @@ func LoadConfig(path string, o Overrides) (*Config, error) {
 // parseConfig is LoadConfig of a file's contents; errors call the file name.
 func parseConfig(raw []byte, name string, o Overrides) (*Config, error) {
 	var f configFile
-	if err := decode(raw, &f); err != nil {
+	if err := yamlfile.Decode(raw, &f); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	origin, err := f.override(o)
@@ -154,10 +156,13 @@ func readConfig(path string) (raw []byte, name string, err error) {
 	if raw, embeddedErr := configs.Files.ReadFile(embedded + ".yaml"); embeddedErr == nil {
 		return raw, embedded, nil
 	}
-	if strings.ContainsRune(path, filepath.Separator) || strings.HasSuffix(path, ".yaml") {
-		return nil, "", fmt.Errorf("reading config: %w", err)
+	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
+		return nil, "", fmt.Errorf("reading config: %s is a folder; name a .yaml file, or the experiment of a run whose folder it is", path)
 	}
-	return nil, "", fmt.Errorf("%w: %q is neither a file nor a built-in one (refreekv list configs)%s", ErrNoConfig, path, DidYouMean(path, configs.Names()))
+	if strings.ContainsRune(path, filepath.Separator) || strings.HasSuffix(path, ".yaml") {
+		return nil, "", fmt.Errorf("reading config: %w%s", err, spelling.Suggest(embedded, configs.Names(), "refreekv list configs shows the built-in ones"))
+	}
+	return nil, "", fmt.Errorf("%w: %q is neither a file nor a built-in one%s", ErrNoConfig, path, spelling.Suggest(path, configs.Names(), "refreekv list configs shows what there is"))
 }
 
 // ErrNoConfig is a config's name that nothing stands behind.
@@ -229,6 +234,8 @@ func (f *configFile) complete() (*Config, *fieldError) {
 		c.Fidelity = &usual
 	}
 	switch {
+	case c.Name == "":
+		return nil, wrong("name", "it is missing; the run's folder is called by it")
 	case !runName.MatchString(c.Name):
 		return nil, wrong("name", "%q cannot name a folder; use letters, digits, '.', '_' and '-'", c.Name)
 	case len(c.Models) == 0:

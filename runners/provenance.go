@@ -62,12 +62,20 @@ type ModelFacts struct {
 	HeadDim      int    `yaml:"head_dim"`
 }
 
+// noRun says that a folder holds no run, and what to give instead.
+func noRun(dir string, err error) error {
+	if shards, _ := filepath.Glob(filepath.Join(dir, "shard-*-of-*")); len(shards) > 0 {
+		return fmt.Errorf("reading the run: %s holds shards; merge them with refreekv report %s --out DIR, or name one", dir, filepath.Join(dir, "shard-*"))
+	}
+	return fmt.Errorf("reading the run: %w; name a folder that refreekv run wrote, such as results/quickstart", err)
+}
+
 // ReadProvenance reads a run's run.yaml.
 func ReadProvenance(dir string) (*Provenance, error) {
 	path := filepath.Join(dir, provenanceFile)
 	raw, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading the run: %w", err)
+		return nil, noRun(dir, err)
 	}
 	var p Provenance
 	if err := yaml.Load(raw, &p, yaml.WithKnownFields()); err != nil {

@@ -92,7 +92,7 @@ func StatusOf(ctx context.Context, c *Config, dir string, n int, progress hub.Pr
 func countShards(dir string) (int, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return 0, fmt.Errorf("reading the run: %w", err)
+		return 0, noRun(dir, err)
 	}
 	count := 0
 	for _, e := range entries {
@@ -129,7 +129,7 @@ func storedConfig(dir string, count int) (*Config, error) {
 		}
 		return p.config()
 	}
-	return nil, fmt.Errorf("%s holds no run: there is no %s in it or in a shard of it", dir, provenanceFile)
+	return nil, fmt.Errorf("%s holds no run: there is no %s in it or in a shard of it; name a folder that refreekv run wrote", dir, provenanceFile)
 }
 
 // config is the config of a stored run, to be planned again.

@@ -1,6 +1,7 @@
 package runners
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,7 +29,7 @@ const mostVariants = 10_000
 func expandMapping(v map[string]any) ([]pruners.Spec, error) {
 	name, ok := v["pruner"].(string)
 	if !ok {
-		return nil, fmt.Errorf("%v: want the name of one pruner in the field pruner", v)
+		return nil, errors.New("an entry names no pruner, or several; want the name of one pruner, as in {pruner: snapkv, budget: 0.5}")
 	}
 	specs := []pruners.Spec{{Name: name, Options: map[string]any{}}}
 	for _, key := range slices.Sorted(maps.Keys(v)) {

@@ -3,6 +3,7 @@ package tasks
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -12,6 +13,8 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"refreekv/metrics"
+	"refreekv/spelling"
+	"refreekv/yamlfile"
 )
 
 // Settings are the fields that a task file, its paper: section and
@@ -154,7 +157,7 @@ func parseProtocol(name string) (base string, switches []string, err error) {
 		switches = strings.Split(name[at+1:], sign)
 	}
 	if !slices.Contains(Protocols, base) {
-		return "", nil, fmt.Errorf("%q is neither %s%s", base, strings.Join(Protocols, " nor "), suggest(base, Protocols))
+		return "", nil, fmt.Errorf("%q is neither %s%s", base, strings.Join(Protocols, " nor "), spelling.Suggest(base, Protocols, ""))
 	}
 	if want := map[string]string{"standard": "+", "paper": "-"}[base]; sign != "" && sign != want {
 		return "", nil, fmt.Errorf("%q: switch a setting of %s with %s, as in %s%schat", name, base, want, base, want)
@@ -163,7 +166,7 @@ func parseProtocol(name string) (base string, switches []string, err error) {
 	for i, s := range switches {
 		switch {
 		case !slices.Contains(names, s):
-			return "", nil, fmt.Errorf("%q: there is no setting %q%s; settings: %s", name, s, suggest(s, names), strings.Join(names, ", "))
+			return "", nil, fmt.Errorf("%q: there is no setting %q%s", name, s, spelling.OneOf(s, names))
 		case slices.Contains(switches[:i], s):
 			return "", nil, fmt.Errorf("%q switches %s twice; leave one out", name, s)
 		}
@@ -173,11 +176,7 @@ func parseProtocol(name string) (base string, switches []string, err error) {
 
 // Switches names the settings that a protocol can take from the other one.
 func Switches() []string {
-	var out []string
-	for field := range reflect.TypeFor[Settings]().Fields() {
-		out = append(out, yamlName(field))
-	}
-	return out
+	return yamlfile.Fields(reflect.TypeFor[Settings]())
 }
 
 // settingNamed is the place of a setting among the fields of Settings.
@@ -209,7 +208,7 @@ func protocols() (*protocolsYAML, error) {
 		return nil, err
 	}
 	p := &protocolsYAML{}
-	if err := decodeStrict(raw, p); err != nil {
+	if err := yamlfile.Decode(raw, p); err != nil {
 		return nil, fmt.Errorf("%s: %w", protocolsFile, err)
 	}
 	return p, nil
@@ -280,9 +279,12 @@ func (d *Definition) check() error {
 	if d.Records < 0 {
 		return fmt.Errorf("field records is %d; it must be 0 (all) or more", d.Records)
 	}
+	if d.Metric == "" {
+		return errors.New("field metric is missing; refreekv list metrics shows what there is")
+	}
 	var ok bool
 	if d.score, ok = metrics.Get(d.Metric); !ok {
-		return fmt.Errorf("field metric is %q; refreekv list metrics shows what there is%s", d.Metric, suggest(d.Metric, metricNames()))
+		return fmt.Errorf("field metric: there is no %q%s", d.Metric, spelling.Suggest(d.Metric, metricNames(), "refreekv list metrics shows what there is"))
 	}
 	return nil
 }

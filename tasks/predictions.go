@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"refreekv/datasets"
 	"refreekv/metrics"
@@ -21,6 +22,10 @@ type Prediction struct {
 // or, where it has none, from the record at the line's place. Errors name the file
 // and the line.
 func (t *Task) Predictions(ctx context.Context, d *Definition, path, dir string) ([]Prediction, error) {
+	// The names of data sets are no predictions.
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("reading predictions: %w", err)
+	}
 	lines, err := datasets.Open(ctx, path, datasets.Options{})
 	if err != nil {
 		return nil, err

@@ -78,7 +78,7 @@ func TestProtocolErrors(t *testing.T) {
 		"papr-chat":              `"papr" is neither standard nor paper; did you mean "paper"?`,
 		"standard-chat":          `"standard-chat": switch a setting of standard with +, as in standard+chat`,
 		"paper+chat":             `"paper+chat": switch a setting of paper with -, as in paper-chat`,
-		"standard+chta":          `"standard+chta": there is no setting "chta"; did you mean "chat"?; settings: prompt, fields, `,
+		"standard+chta":          `"standard+chta": there is no setting "chta"; did you mean "chat"?`,
 		"standard+":              `"standard+": there is no setting ""`,
 		"standard+chat+chat":     `"standard+chat+chat" switches chat twice; leave one out`,
 		"standard+chat-truncate": `there is no setting "chat-truncate"`,
@@ -194,10 +194,10 @@ func TestExtends(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"self.yaml", "extends: self.yaml\n", "field extends leads back to this task"},
 		{"a.yaml", "extends: b.yaml\n", "field extends: "},
-		{"unknown.yaml", "extends: qaspr\n", `field extends: task "qaspr" is neither built in nor a .yaml file; refreekv list tasks shows what there is; did you mean "qasper"?`},
+		{"unknown.yaml", "extends: qaspr\n", `field extends: task "qaspr" is neither built in nor a .yaml file; did you mean "qasper"?`},
 		{"protocols-too.yaml", "extends: protocols\n", `field extends: task "protocols" is neither built in`},
 		{"nothing.yaml", "extends: none.yaml\n", "field extends: reading task: open none.yaml"},
-		{"wrong.yaml", "extends: base.yaml\nmetric: f9\n", `field metric is "f9"`},
+		{"wrong.yaml", "extends: base.yaml\nmetric: f9\n", `field metric: there is no "f9"`},
 	} {
 		_, err := Load(write(c.name, c.text))
 		wantError(t, err, "task "+filepath.Join(dir, c.name)+": ", c.want)

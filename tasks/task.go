@@ -9,6 +9,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"refreekv/spelling"
+	"refreekv/yamlfile"
 )
 
 //go:embed *.yaml
@@ -57,7 +60,7 @@ func load(nameOrPath string, from []string) (*Task, error) {
 		return parse(nameOrPath, nameOrPath, raw, from)
 	}
 	if !strings.HasSuffix(nameOrPath, ".yaml") && !strings.ContainsRune(nameOrPath, filepath.Separator) {
-		return nil, fmt.Errorf("task %q is neither built in nor a .yaml file; refreekv list tasks shows what there is%s", nameOrPath, suggest(nameOrPath, names()))
+		return nil, fmt.Errorf("task %q is neither built in nor a .yaml file%s", nameOrPath, spelling.Suggest(nameOrPath, names(), "refreekv list tasks shows what there is"))
 	}
 	raw, err = os.ReadFile(nameOrPath)
 	if err != nil {
@@ -69,7 +72,7 @@ func load(nameOrPath string, from []string) (*Task, error) {
 // parse reads a task file; file is what error messages call it.
 func parse(name, file string, raw []byte, from []string) (*Task, error) {
 	t := &Task{Name: name}
-	if err := decodeStrict(raw, t); err != nil {
+	if err := yamlfile.Decode(raw, t); err != nil {
 		return nil, fmt.Errorf("task %s: %w", file, err)
 	}
 	t.Dataset = beside(file, t.Dataset)

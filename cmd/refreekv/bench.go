@@ -13,6 +13,7 @@ import (
 	"refreekv/model/bench"
 	"refreekv/model/tensor"
 	"refreekv/runners"
+	"refreekv/spelling"
 )
 
 // benchOptions are the flags of refreekv bench.
@@ -26,20 +27,20 @@ func newBench() *cobra.Command {
 	var o benchOptions
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure this machine: kernels, prefill, decode and memory, beside what it can do at most",
-		Long: `bench measures multiply-adds and reads that the machine can do at most, and in the
-same minutes, round by round, what the engine makes of them. Figures are medians;
-shares are medians of the rounds' shares. Run it alone on the machine.`,
+		Short: "Measure this machine: kernels, prefill, decoding, memory",
+		Long: `Measures the multiply-adds and reads that the machine can do at most, and in the
+same minutes, round by round, what the engine makes of them. Figures are
+medians; shares are medians of the rounds' shares. Run it alone on the machine.`,
 		Example: "  refreekv bench --quick\n  refreekv bench --only prefill,decode --lengths 1024,4096\n  refreekv bench --model FOLDER --json > bench.json",
 		Args:    exactly(0, "no arguments, only flags"),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runBench(cmd, o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.model, "model", defaultModel, "registry name, hub id, folder or .gguf file")
-	f.StringVar(&o.dtype, "dtype", string(tensor.Float32), "hold weights as "+dtypeNames)
+	f.StringVar(&o.model, "model", defaultModel, "`MODEL`: a registry name, hub id, folder or .gguf file")
+	f.StringVar(&o.dtype, "dtype", string(tensor.Float32), "hold weights as this `DTYPE`: "+dtypeNames)
 	f.BoolVar(&o.Quick, "quick", false, "shorter prompts and fewer rounds: about 20 seconds for the default model on two cores")
-	f.StringSliceVar(&o.Only, "only", nil, "measure only these: "+strings.Join(bench.Sections, ", "))
-	f.IntSliceVar(&o.Lengths, "lengths", nil, "prompt lengths in tokens (default 512,2048,8192; with --quick 512,2048)")
+	f.StringSliceVar(&o.Only, "only", nil, "measure only these `PARTS`: "+strings.Join(bench.Sections, ", "))
+	f.IntSliceVar(&o.Lengths, "lengths", nil, "prompt `LENGTHS` in tokens (default 512,2048,8192; with --quick 512,2048)")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	return cmd
 }
@@ -47,7 +48,7 @@ shares are medians of the rounds' shares. Run it alone on the machine.`,
 func runBench(cmd *cobra.Command, o benchOptions) error {
 	for _, name := range o.Only {
 		if !slices.Contains(bench.Sections, name) {
-			return usageError{fmt.Errorf("--only: nothing named %q is measured, only %s%s", name, strings.Join(bench.Sections, ", "), runners.DidYouMean(name, bench.Sections))}
+			return usageError{fmt.Errorf("--only: nothing named %q is measured%s", name, spelling.OneOf(name, bench.Sections))}
 		}
 	}
 	if err := runners.CheckModel(o.model); err != nil {

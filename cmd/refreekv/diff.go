@@ -18,12 +18,15 @@ func newDiff() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff RUN1 RUN2",
 		Short: "List what changed between two runs",
-		Long: `Lists in which settings two runs differ and which of their rows do: errors, prompts,
-generated texts, kept entries, fidelity, scores, with the p-value of a paired
-sign-flip test, and the records that changed most. Rows are matched by record, variant, model and context
-length; where each run has one model only, or one context length, these may differ.`,
-		Example: "  refreekv diff results/before results/after\n  refreekv diff results/before results/after --rows 50\n  refreekv diff a b --exit-code && echo same",
-		Args:    exactly(2, "the folders of two runs"),
+		Long: `Lists in which settings two runs differ and which of their rows do: errors,
+prompts, generated texts, kept entries, fidelity, scores, with the p-value of a
+paired sign-flip test, and the records that changed most. Rows are matched by
+record, variant, model and context length; where each run has one model only, or
+one context length, these may differ.`,
+		Example: `  refreekv diff results/before results/after
+  refreekv diff results/before results/after --rows 50
+  refreekv diff results/before results/after --exit-code && echo same`,
+		Args: exactly(2, "the folders of two runs"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if most < 0 {
 				return usageError{fmt.Errorf("--rows %d is negative", most)}
@@ -51,7 +54,7 @@ length; where each run has one model only, or one context length, these may diff
 	}
 	f := cmd.Flags()
 	f.BoolVar(&asJSON, "json", false, "print one JSON object with everything")
-	f.IntVar(&most, "rows", 10, "how many of the rows that changed most to show")
+	f.IntVar(&most, "rows", 10, "show the `N` rows that changed most")
 	f.BoolVar(&exitCode, "exit-code", false, "end with exit code 1 where rows differ")
 	return cmd
 }

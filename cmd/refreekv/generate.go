@@ -29,10 +29,10 @@ type promptOptions struct {
 const dtypeNames = "float32, bfloat16 (exact for bfloat16 files, half the memory) or int8 (a third of it, fastest, rounds)"
 
 func (o *promptOptions) add(f *pflag.FlagSet) {
-	f.StringVar(&o.model, "model", defaultModel, "registry name, hub id, folder or .gguf file")
-	f.StringVar(&o.dtype, "dtype", string(tensor.Float32), "hold weights as "+dtypeNames)
-	f.StringVar(&o.prompt, "prompt", "", "the prompt's text")
-	f.StringVar(&o.file, "prompt-file", "", "read the prompt from this file (-: stdin)")
+	f.StringVar(&o.model, "model", defaultModel, "`MODEL`: a registry name, hub id, folder or .gguf file")
+	f.StringVar(&o.dtype, "dtype", string(tensor.Float32), "hold weights as this `DTYPE`: "+dtypeNames)
+	f.StringVar(&o.prompt, "prompt", "", "the prompt's `TEXT`")
+	f.StringVar(&o.file, "prompt-file", "", "read the prompt from this `FILE` (-: stdin)")
 	f.BoolVar(&o.raw, "raw", false, "no chat template, no added text or tokens")
 }
 
@@ -46,16 +46,18 @@ type generateOptions struct {
 func newGenerate() *cobra.Command {
 	var o generateOptions
 	cmd := &cobra.Command{
-		Use:     "generate",
-		Short:   "Continue one prompt under a pruner, to see it work",
-		Example: "  refreekv generate --prompt \"Why is the sky blue?\" --pruner \"streamingllm budget=0.5\"\n  refreekv generate --prompt-file notes.txt --raw --json\n  refreekv generate --prompt-file - < notes.txt",
-		Args:    exactly(0, "no arguments, only flags"),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return generate(cmd, o) },
+		Use:   "generate",
+		Short: "Continue one prompt under a pruner, to see it work",
+		Example: `  refreekv generate --prompt "Why is the sky blue?" --pruner "h2o budget=0.5"
+  refreekv generate --prompt-file notes.txt --raw --json
+  refreekv generate --prompt-file - < notes.txt`,
+		Args: exactly(0, "no arguments, only flags"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return generate(cmd, o) },
 	}
 	f := cmd.Flags()
 	o.add(f)
-	f.StringVar(&o.pruner, "pruner", "full", "pruner and settings, e.g. \"snapkv budget=0.5\" (refreekv list pruners)")
-	f.IntVar(&o.maxNew, "max-new-tokens", 64, "longest continuation in tokens")
+	f.StringVar(&o.pruner, "pruner", "full", "`PRUNER` and settings, such as \"snapkv budget=0.5\" (refreekv list pruners)")
+	f.IntVar(&o.maxNew, "max-new-tokens", 64, "generate at most `N` tokens")
 	f.BoolVar(&o.json, "json", false, "print one JSON object: prompt_tokens, tokens, text, kept, budget, seconds")
 	return cmd
 }

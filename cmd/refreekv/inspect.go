@@ -12,17 +12,19 @@ import (
 	"refreekv/model"
 	"refreekv/model/tensor"
 	"refreekv/runners"
+	"refreekv/spelling"
 )
 
 func newInspect() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "inspect model|prune",
-		Short: "Look into a model, or at what a pruner keeps of a prompt",
+		Use:     "inspect model|prune",
+		Short:   "Look into a model, or at what a pruner keeps of a prompt",
+		Example: "  refreekv inspect model smollm2-135m-instruct\n  refreekv inspect prune --prompt-file notes.txt --pruner refreekv",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{fmt.Errorf("%s wants what to inspect: model or prune", cmd.CommandPath())}
 			}
-			return usageError{fmt.Errorf("cannot inspect a %q; want model or prune%s", args[0], runners.DidYouMean(args[0], []string{"model", "prune"}))}
+			return usageError{fmt.Errorf("cannot inspect a %q%s", args[0], spelling.OneOf(args[0], []string{"model", "prune"}))}
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
@@ -47,7 +49,7 @@ func newInspect() *cobra.Command {
 			return nil
 		},
 	}
-	modelCmd.Flags().IntVar(&length, "context-length", 4096, "prompt length in tokens that memory is estimated for")
+	modelCmd.Flags().IntVar(&length, "context-length", 4096, "estimate memory for a prompt of `N` tokens")
 	cmd.AddCommand(modelCmd, newInspectPrune())
 	return cmd
 }

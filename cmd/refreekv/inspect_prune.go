@@ -13,7 +13,6 @@ import (
 	"refreekv/model"
 	"refreekv/pruners"
 	"refreekv/reports"
-	"refreekv/runners"
 )
 
 // inspectPruneOptions are the flags of refreekv inspect prune.
@@ -27,18 +26,21 @@ type inspectPruneOptions struct {
 func newInspectPrune() *cobra.Command {
 	var o inspectPruneOptions
 	cmd := &cobra.Command{
-		Use:     "prune",
-		Short:   "A picture of what each layer and head keeps of a prompt, of several pruners side by side",
-		Example: "  refreekv inspect prune --prompt-file notes.txt --pruner \"snapkv budget=0.3\"\n  refreekv inspect prune --prompt-file notes.txt --pruner refreekv --heads --out kept.svg\n  refreekv inspect prune --prompt-file notes.txt --pruner refreekv --pruner \"snapkv budget=0.5\" --out kept.pdf",
-		Args:    exactly(0, "no arguments, only flags"),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return inspectPrune(cmd, o) },
+		Use:   "prune",
+		Short: "A picture of what each layer and head keeps of a prompt",
+		Example: `  refreekv inspect prune --prompt-file notes.txt --pruner "snapkv budget=0.3"
+  refreekv inspect prune --prompt-file notes.txt --pruner refreekv --heads
+  refreekv inspect prune --prompt-file notes.txt --pruner refreekv \
+      --pruner "snapkv budget=0.5" --out kept.pdf`,
+		Args: exactly(0, "no arguments, only flags"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return inspectPrune(cmd, o) },
 	}
 	f := cmd.Flags()
 	o.add(f)
-	f.StringArrayVar(&o.pruners, "pruner", []string{"full"}, "pruner and settings, e.g. \"snapkv budget=0.5\" (refreekv list pruners); repeat to compare several")
+	f.StringArrayVar(&o.pruners, "pruner", []string{"full"}, "`PRUNER` and settings, such as \"snapkv budget=0.5\" (refreekv list pruners); repeat to compare several")
 	f.BoolVar(&o.heads, "heads", false, "a line for every list of kept positions instead of one for every layer")
 	f.BoolVar(&o.json, "json", false, "print a line with a JSON object for every pruner: prompt_tokens, budget, layers (budget, counts, kept)")
-	f.StringVarP(&o.out, "out", "o", "", "draw a heat map into this file: "+strings.Join(reports.FigureFormats, ", ")+" by its name's end")
+	f.StringVarP(&o.out, "out", "o", "", "draw a heat map into this `FILE`: "+strings.Join(reports.FigureFormats, ", ")+" by its name's end")
 	return cmd
 }
 
@@ -60,7 +62,7 @@ type inspectedLayer struct {
 func inspectPrune(cmd *cobra.Command, o inspectPruneOptions) error {
 	format := strings.TrimPrefix(filepath.Ext(o.out), ".")
 	if o.out != "" && !reports.IsFigureFormat(format) {
-		return usageError{fmt.Errorf("--out %s: the name must end in one of %s%s", o.out, strings.Join(reports.FigureFormats, ", "), runners.DidYouMean(format, reports.FigureFormats))}
+		return usageError{fmt.Errorf("--out %s: the name must end in one of %s", o.out, strings.Join(reports.FigureFormats, ", "))}
 	}
 	chosen, needs, err := o.choose()
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"refreekv/model/hub"
 	"refreekv/pruners"
 	"refreekv/runners"
+	"refreekv/spelling"
 	"refreekv/tasks"
 )
 
@@ -36,14 +37,14 @@ func newList() *cobra.Command {
 	return &cobra.Command{
 		Use:       "list " + strings.Join(names, "|"),
 		Short:     "List what there is, a line each",
-		Example:   "  refreekv list pruners",
+		Example:   "  refreekv list pruners\n  refreekv list configs",
 		ValidArgs: names,
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) != 1:
 				return usageError{fmt.Errorf("%s wants one of %s; got %s", cmd.CommandPath(), strings.Join(names, ", "), plural(len(args), "argument"))}
 			case !slices.Contains(names, args[0]):
-				return usageError{fmt.Errorf("cannot list %q; want one of %s%s", args[0], strings.Join(names, ", "), runners.DidYouMean(args[0], names))}
+				return usageError{fmt.Errorf("cannot list %q%s", args[0], spelling.OneOf(args[0], names))}
 			}
 			return nil
 		},

@@ -8,15 +8,20 @@ import (
 	"refreekv/datasets"
 	"refreekv/model/hub"
 	"refreekv/runners"
+	"refreekv/spelling"
 )
 
 func newPull() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pull model|dataset NAME",
 		Short: "Fetch a model or data set into the cache",
-		Args:  exactly(2, "what to fetch (model or dataset) and its name"),
+		Long: `Fetches a model or data set into the cache: $REFREEKV_CACHE, or refreekv/ in the
+user's cache folder. What is there already is not fetched again; what was cut
+off is resumed.`,
+		Example: "  refreekv pull model smollm2-135m-instruct\n  refreekv pull dataset gsm8k",
+		Args:    exactly(2, "what to fetch (model or dataset) and its name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return usageError{fmt.Errorf("cannot pull a %q; pull model NAME or pull dataset NAME%s", args[0], runners.DidYouMean(args[0], []string{"model", "dataset"}))}
+			return usageError{fmt.Errorf("cannot pull a %q%s", args[0], spelling.OneOf(args[0], []string{"model", "dataset"}))}
 		},
 	}
 	cmd.AddCommand(&cobra.Command{
@@ -64,5 +69,5 @@ func checkDataset(name string) error {
 		}
 		names = append(names, d.Name)
 	}
-	return fmt.Errorf("no data set %q%s; refreekv list datasets shows what there is", name, runners.DidYouMean(name, names))
+	return fmt.Errorf("no data set %q%s", name, spelling.Suggest(name, names, "refreekv list datasets shows what there is"))
 }

@@ -9,6 +9,7 @@ import (
 
 	"refreekv/reports"
 	"refreekv/runners"
+	"refreekv/spelling"
 )
 
 func newReport() *cobra.Command {
@@ -18,10 +19,13 @@ func newReport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report RUN…",
 		Short: "Write the tables and plots of stored runs again, merging shards",
-		Long: `Writes the tables and plots of a run's folder again. Several folders (shards of one
-experiment, or runs of other models or tasks) are merged into a folder of their own,
-which then is a run's folder like any other.`,
-		Example: "  refreekv report results/quickstart\n  refreekv report results/quickstart --format tex > table.tex\n  refreekv report results/big/shard-* --out results/big",
+		Long: `Writes the tables and plots of a run's folder again. Several folders (shards of
+one experiment, or runs of other models or tasks) are merged into a folder of
+their own, which then is a run's folder like any other.`,
+		Example: `  refreekv report results/quickstart
+  refreekv report results/quickstart --format tex > table.tex
+  refreekv report results/big/shard-* --out results/big
+  refreekv report results/table-2 --against paper`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{fmt.Errorf("%s wants at least one run's folder", cmd.CommandPath())}
@@ -47,11 +51,12 @@ which then is a run's folder like any other.`,
 			return report(cmd, args, out, texts, margin)
 		},
 	}
-	cmd.Flags().StringVarP(&out, "out", "o", "", "folder for the tables and figures (default: the run's own)")
-	cmd.Flags().StringVar(&against, "against", "", "print the run beside published figures: paper (arXiv 2502.16886); --format md, csv or json")
-	cmd.Flags().Float64Var(&margin, "margin", reports.DefaultMargin, "loss in points within which a variant counts as lossless (docs/statistics.md)")
-	cmd.Flags().BoolVar(&texts, "texts", true, "show prompts and generated texts in index.html; with false, for results that are published, rows that go to another folder (--out) lose them too")
-	cmd.Flags().StringVar(&format, "format", "", "print only this to stdout: "+strings.Join(reports.Formats, ", "))
+	f := cmd.Flags()
+	f.StringVarP(&out, "out", "o", "", "write into this `DIR` (default: the run's own folder)")
+	f.StringVar(&format, "format", "", "print only this `FORMAT` to stdout: "+strings.Join(reports.Formats, ", "))
+	f.StringVar(&against, "against", "", "print the run beside published figures, of `WHOM`: paper (arXiv 2502.16886); with --format md, tex, csv or json")
+	f.Float64Var(&margin, "margin", reports.DefaultMargin, "loss in `POINTS` within which a variant counts as lossless")
+	f.BoolVar(&texts, "texts", true, "show prompts and generated texts in index.html; with --texts=false, for results that are published, rows that go to another folder (--out) lose them too")
 	return cmd
 }
 
@@ -88,7 +93,7 @@ func report(cmd *cobra.Command, dirs []string, out string, texts bool, margin fl
 
 func printReport(w io.Writer, dirs []string, format string, margin float64) error {
 	if !reports.IsFormat(format) {
-		return usageError{fmt.Errorf("--format %q is none of %s%s", format, strings.Join(reports.Formats, ", "), runners.DidYouMean(format, reports.Formats))}
+		return usageError{fmt.Errorf("--format: there is no %q%s", format, spelling.OneOf(format, reports.Formats))}
 	}
 	all, provenance, err := runners.ReadRuns(dirs)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"refreekv/model/tensor"
 	"refreekv/runners"
+	"refreekv/spelling"
 )
 
 func newRoot() *cobra.Command {
@@ -17,11 +18,13 @@ func newRoot() *cobra.Command {
 	var threads int
 	root := &cobra.Command{
 		Use:   "refreekv",
-		Short: "Evaluate KV-cache pruning: does a method keep full-cache quality, at what budget, on which inputs?",
+		Short: "Evaluate KV-cache pruning: what a method keeps, and what it costs",
 		Long: `refreekv runs a transformer with real weights over benchmark records under each
 KV-cache pruning method and budget, scores the outputs with the benchmarks' own
 metrics, and renders tables and plots. One prefill serves all methods.`,
-		Example:       "  refreekv run quickstart\n  refreekv generate --prompt \"Name three rivers.\" --pruner \"snapkv budget=0.5\"",
+		Example: `  refreekv run quickstart
+  refreekv generate --prompt "Name three rivers." --pruner "snapkv budget=0.5"
+  refreekv list pruners`,
 		Version:       runners.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -47,13 +50,14 @@ metrics, and renders tables and plots. One prefill serves all methods.`,
 			return nil
 		},
 	}
-	root.PersistentFlags().BoolVarP(&verbose, "verbose", "v", false, "log what is being done")
-	root.PersistentFlags().IntVar(&threads, "threads", 0, "compute threads (0: all cores); results do not depend on it")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w%s; see %s --help", err, flagSuggestion(cmd, err), cmd.CommandPath())}
-	})
-	root.AddCommand(newRun(), newReport(), newList(), newPull(), newGenerate(), newShow(), newScore(), newInspect(), newStatus(), newSubmit(), newDiff(), newBench())
+	root.PersistentFlags().BoolVarP(&verbose, "verbose", "v", false, "log what is done")
+	root.PersistentFlags().IntVar(&threads, "threads", 0, "compute on `N` threads (0: all cores); results do not depend on it")
+	root.SetFlagErrorFunc(flagError)
+	addGroup(root, "Experiments", newRun(), newReport(), newDiff(), newScore(), newSubmit(), newStatus())
+	addGroup(root, "One prompt, record or model", newGenerate(), newShow(), newInspect())
+	addGroup(root, "What there is, and this machine", newList(), newPull(), newBench())
 	root.SetHelpCommand(newHelp())
+	setUsage(root)
 	return root
 }
 
@@ -64,8 +68,11 @@ func newHelp() *cobra.Command {
 		Short: "Help about a command",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, rest, err := cmd.Root().Find(args)
-			if err != nil || len(rest) > 0 {
+			if err != nil {
 				return unknownCommand(cmd.Root(), args[0])
+			}
+			if len(rest) > 0 {
+				return unknownCommand(about, rest[0])
 			}
 			about.InitDefaultHelpFlag()
 			return about.Help()
@@ -80,18 +87,41 @@ func unknownCommand(root *cobra.Command, name string) error {
 			names = append(names, c.Name())
 		}
 	}
-	return usageError{fmt.Errorf("unknown command %q%s; see %s --help", name, runners.DidYouMean(name, names), root.Name())}
+	return usageError{fmt.Errorf("unknown command %q%s; see %s --help", name, spelling.Suggest(name, names, ""), root.CommandPath())}
 }
 
-// flagSuggestion names the flag that a misspelt one is nearest to.
-func flagSuggestion(cmd *cobra.Command, err error) string {
+// flagError says what is wrong with a flag: the one that a misspelt one is nearest
+// to, what a value must be.
+func flagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
-	if !errors.As(err, &unknown) {
-		return ""
+	var value *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown):
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+		hint := spelling.Suggest("--"+unknown.GetSpecifiedName(), names, "")
+		return usageError{fmt.Errorf("%w%s; see %s --help", err, hint, cmd.CommandPath())}
+	case errors.As(err, &value):
+		f := value.GetFlag()
+		if want, ok := flagValues[f.Value.Type()]; ok {
+			return usageError{fmt.Errorf("--%s %q: want %s", f.Name, value.GetValue(), want)}
+		}
 	}
-	var names []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
-	return runners.DidYouMean("--"+unknown.GetSpecifiedName(), names)
+	return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+}
+
+// flagValues says in words what flags of a type take.
+var flagValues = map[string]string{"int": "a whole number", "float64": "a number", "bool": "true or false"}
+
+// notEmpty refuses flags that are given, but with nothing.
+func notEmpty(cmd *cobra.Command, names ...string) error {
+	for _, name := range names {
+		f := cmd.Flags().Lookup(name)
+		if text := f.Value.String(); f.Changed && (text == "" || text == "[]") {
+			return usageError{fmt.Errorf("--%s is empty; name at least one, or leave the flag out", name)}
+		}
+	}
+	return nil
 }
 
 // withFlag says which flag an error is about.

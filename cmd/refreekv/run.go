@@ -26,15 +26,20 @@ func newRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run CONFIG",
 		Short: "Run (or resume) an experiment and write its tables and plots",
-		Long: `Runs the experiment that CONFIG describes: a YAML file, or the name of a built-in
-one (quickstart). Every record is prefilled once for all variants. A run that was
-stopped goes on where it was when the same command is given again.
+		Long: `Runs the experiment that CONFIG describes: a YAML file, or the name of a
+built-in one (refreekv list configs). Every record is prefilled once for all
+variants. A run that was stopped goes on where it was when the same command is
+given again.
 
-The run's folder holds run.yaml (the config as run and the provenance), rows.jsonl
-and rows.parquet (one row per model, context length, task, record and variant),
-summary.md, .tex, .csv, .json, figures/ and index.html, a page for the browser.`,
-		Example: "  refreekv run quickstart --limit 1\n  refreekv run configs/longbench-mini.yaml --data DIR --tasks qasper,lcc\n  refreekv run quickstart --variants full --variants \"snapkv budget=0.3 window=16\"",
-		Args:    exactly(1, "the path or name of one config"),
+The run's folder holds run.yaml (the config as run and the provenance),
+rows.jsonl and rows.parquet (one row per model, context length, task, record
+and variant), summary.md, .tex, .csv, .json, figures/ and index.html, a page
+for the browser.`,
+		Example: `  refreekv run quickstart --limit 1
+  refreekv run longbench-mini --data DIR --tasks qasper,lcc
+  refreekv run quickstart --variants full --variants "snapkv budget=0.3"
+  refreekv run my.yaml --set "context_lengths=[2048, 4096]" --out results/long`,
+		Args: exactly(1, "the path or name of one config"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			part, err := parseShard(shard)
 			if err != nil {
@@ -44,8 +49,11 @@ summary.md, .tex, .csv, .json, figures/ and index.html, a page for the browser.`
 			if err != nil {
 				return usageError{err}
 			}
-			if cmd.Flags().Changed("limit") && o.Limit < 1 {
-				return usageError{fmt.Errorf("--limit %d: want at least 1 record of each task", o.Limit)}
+			if err := checkOverrides(cmd, o); err != nil {
+				return err
+			}
+			if batch < 0 {
+				return usageError{fmt.Errorf("--batch %d: want at least 1 token", batch)}
 			}
 			config, err := runners.LoadConfig(args[0], o)
 			if err != nil {
@@ -59,31 +67,41 @@ summary.md, .tex, .csv, .json, figures/ and index.html, a page for the browser.`
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&out, "out", "o", "", "the run's folder (default results/<name of the config>)")
 	overrideFlags(f, &o)
-	f.StringVar(&shard, "shard", "", "run part i of n of the work, e.g. 2/8, into its own folder; merge with refreekv report")
-	f.StringVar(&memory, "memory", "", "memory that weights and the records in hand may take, e.g. 8GB; a record that needs more fails alone (default 80 % of the machine's)")
-	f.IntVar(&batch, "batch", 0, fmt.Sprintf("tokens that a decode step feeds, over the variants of all records in hand; 1: one record at a time (default %d)", runners.DefaultBatch))
+	groupFlags(f, "Changes to the config")
+	f.StringVarP(&out, "out", "o", "", "the run's `DIR` (default results/ and the config's name)")
+	f.StringVar(&shard, "shard", "", "run part `I/N` of the work, such as 2/8, into a folder of its own; merge them with refreekv report")
+	f.StringVar(&memory, "memory", "", "`SIZE` that weights and the records in hand may take, such as 8GB; a record that needs more fails alone (default 80 % of the machine's memory)")
+	f.IntVar(&batch, "batch", 0, fmt.Sprintf("feed up to `N` tokens in a decode step, over the variants of all records in hand; 1: one record at a time (default %d)", runners.DefaultBatch))
+	groupFlags(f, "How it is run")
 	return cmd
 }
 
-// parseMemory reads a size in bytes, kB, MB or GB; the default is a share of the
-// machine's memory, where that is known.
+// checkOverrides refuses flags that are given but say nothing.
+func checkOverrides(cmd *cobra.Command, o runners.Overrides) error {
+	if cmd.Flags().Changed("limit") && o.Limit < 1 {
+		return usageError{fmt.Errorf("--limit %d: want at least 1 record of each task", o.Limit)}
+	}
+	return notEmpty(cmd, "model", "tasks")
+}
+
+// memoryUnits are the units that --memory is given in.
+var memoryUnits = map[string]float64{
+	"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12,
+	"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
+}
+
+// parseMemory reads a size with its unit; the default is a share of the machine's
+// memory, where that is known.
 func parseMemory(s string) (int64, error) {
 	if s == "" {
 		return totalMemory() / 5 * 4, nil
 	}
-	unit := 1.0
-	number := strings.TrimSpace(s)
-	for suffix, size := range map[string]float64{"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12} {
-		if rest, ok := strings.CutSuffix(strings.ToLower(number), suffix); ok {
-			number, unit = strings.TrimSpace(rest), size
-			break
-		}
-	}
-	x, err := strconv.ParseFloat(number, 64)
-	if err != nil || !(x*unit >= 1) || x*unit > 1e18 {
-		return 0, fmt.Errorf("--memory %q: want a size such as 500MB or 8GB", s)
+	number := strings.TrimRight(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
+	unit, ok := memoryUnits[strings.ToLower(strings.TrimSpace(s[len(number):]))]
+	x, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if err != nil || !ok || !(x*unit >= 1) || x*unit > 1e18 {
+		return 0, fmt.Errorf("--memory %q: want a size with its unit, such as 500MB, 8GB or 8GiB", s)
 	}
 	return int64(x * unit), nil
 }

@@ -21,29 +21,33 @@ type scoreOptions struct {
 func newScore() *cobra.Command {
 	var o scoreOptions
 	cmd := &cobra.Command{
-		Use:   "score RUN | score --predictions FILE --task TASK",
-		Short: "Score a run's stored texts, or any tool's predictions, without the model",
-		Long: `With a run's folder: scores its stored texts again with the tasks as they are now,
-and writes its rows, tables and plots anew. run.yaml keeps what it says about the run.
+		Use:   "score RUN|--predictions FILE --task TASK",
+		Short: "Score stored texts, or any tool's predictions, without the model",
+		Long: `With a run's folder: scores its stored texts again with the tasks as they are
+now, and writes its rows, tables and plots anew. run.yaml keeps what it says
+about the run.
 
-With --predictions: scores a JSON Lines file of any tool. A line holds the generated
-text as pred, the references as answers and, for classification, all_classes
-(LongBench's format). Lines without answers take those of the data set: of the
-record with the line's _id or, without one, of the record at the line's place.`,
-		Example: "  refreekv score results/quickstart\n  refreekv score --predictions pred/qasper.jsonl --task qasper\n  refreekv score --predictions gsm8k.jsonl --task gsm8k --protocol paper --data DIR --json",
-		RunE:    func(cmd *cobra.Command, args []string) error { return score(cmd, args, o) },
+With --predictions: scores a JSON Lines file of any tool. A line holds the
+generated text as pred, the references as answers and, for classification,
+all_classes (LongBench's format). Lines without answers take those of the data
+set: of the record with the line's _id or, without one, of the record at the
+line's place.`,
+		Example: `  refreekv score results/quickstart
+  refreekv score --predictions FILE.jsonl --task qasper
+  refreekv score --predictions FILE.jsonl --task gsm8k --data DIR --json`,
+		RunE: func(cmd *cobra.Command, args []string) error { return score(cmd, args, o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.predictions, "predictions", "", "score this JSON Lines file instead of a run")
-	f.StringVar(&o.task, "task", "", "the predictions' task: a name or a .yaml file")
+	f.StringVar(&o.predictions, "predictions", "", "score this JSON Lines `FILE` instead of a run")
+	f.StringVar(&o.task, "task", "", "the predictions' `TASK`: a name or a .yaml file")
 	f.StringVar(&o.protocol, "protocol", tasks.Protocols[0], protocolHelp)
-	f.StringVar(&o.data, "data", "", "folder with data sets, looked in first (default: the run's, else $REFREEKV_DATA)")
+	f.StringVar(&o.data, "data", "", "`DIR` with data sets, looked in first (default: the run's, else $REFREEKV_DATA)")
 	f.BoolVar(&o.asJSON, "json", false, "with --predictions: print one object with the score of each line and the mean, 0 to 1")
 	return cmd
 }
 
 // protocolHelp describes the flag --protocol.
-var protocolHelp = strings.Join(tasks.Protocols, " or ") + ", or with settings switched to the other's value, e.g. standard+chat or paper-truncate"
+var protocolHelp = "`PROTOCOL`: " + strings.Join(tasks.Protocols, " or ") + ", or with settings switched to the other's value, e.g. standard+chat or paper-truncate"
 
 func score(cmd *cobra.Command, args []string, o scoreOptions) error {
 	if o.predictions == "" {

@@ -27,17 +27,17 @@ func newShow() *cobra.Command {
 	var o showOptions
 	cmd := &cobra.Command{
 		Use:     "show TASK",
-		Short:   "Show the exact prompt, token count and references of a task's records",
+		Short:   "Show the exact prompts, token counts and references of a task",
 		Example: "  refreekv show sample_qa -n 1\n  refreekv show qasper -n 3 --protocol paper --data DIR",
 		Args:    exactly(1, "the name of one task"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return show(cmd, args[0], o) },
 	}
 	f := cmd.Flags()
-	f.IntVarP(&o.records, "records", "n", 1, "how many records")
-	f.IntVar(&o.length, "context-length", 4096, "longest prompt in tokens")
-	f.StringVar(&o.model, "model", defaultModel, "model whose tokenizer and chat template are used")
+	f.IntVarP(&o.records, "records", "n", 1, "show the first `N` records")
+	f.IntVar(&o.length, "context-length", 4096, "longest prompt, `N` tokens")
+	f.StringVar(&o.model, "model", defaultModel, "`MODEL` whose tokenizer and chat template are used")
 	f.StringVar(&o.protocol, "protocol", tasks.Protocols[0], protocolHelp)
-	f.StringVar(&o.data, "data", "", "folder with data sets, looked in first (default $REFREEKV_DATA)")
+	f.StringVar(&o.data, "data", "", "`DIR` with data sets, looked in first (default $REFREEKV_DATA)")
 	f.BoolVar(&o.json, "json", false, "print a JSON object a record: id, prompt, tokens, answers, max_new_tokens, …, for another program to run")
 	return cmd
 }

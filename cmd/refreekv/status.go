@@ -16,8 +16,8 @@ func newStatus() *cobra.Command {
 		Short: "Say how far a run is, shard by shard",
 		Long: `Says how many records of a run are done, running and missing, for each of its
 shards. A record is one prompt under one model and context length, with all
-variants. The records are worked out from the run's config, so its data must be at
-hand; no model is opened.`,
+variants. The records are worked out from the run's config, so its data must be
+at hand; no model is opened.`,
 		Example: "  refreekv status results/quickstart\n  refreekv status results/big --json",
 		Args:    exactly(1, "one run's folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {

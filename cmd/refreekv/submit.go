@@ -15,6 +15,7 @@ import (
 
 	"refreekv/runners"
 	"refreekv/runners/cluster"
+	"refreekv/spelling"
 )
 
 // submission is what the flags of submit say.
@@ -39,43 +40,49 @@ func newSubmit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "submit CONFIG --engine slurm|k8s --shards N",
 		Short: "Run an experiment in shards on a Slurm or Kubernetes cluster",
-		Long: `Writes a Slurm job array (or the manifest of a Kubernetes Indexed Job) in which task
-i runs shard i of the experiment, and submits it. The run's folder, the data and the
-models must lie where all nodes see them. The same command again sends what is
-missing if --missing is given; nothing is computed twice. Then
+		Long: `Writes a Slurm job array (or the manifest of a Kubernetes Indexed Job) in which
+task i runs shard i of the experiment, and submits it. The run's folder, the
+data and the models must lie where all nodes see them. The same command again
+sends what is missing if --missing is given; nothing is computed twice. Then
 
   refreekv status DIR                        how far each shard is
   refreekv report DIR/shard-* --out TABLES   the tables and plots of all`,
-		Example: `  refreekv submit paper/table-2-llama-3 --engine slurm --shards 16 --cpus 32 --mem 64G --time 12:00:00 --dry-run
-  refreekv submit my.yaml --engine slurm --shards 16 --out /shared/run --missing
-  refreekv submit my.yaml --engine k8s --shards 8 --image registry/refreekv:1 --claim shared --out /shared/run --dry-run`,
+		Example: `  refreekv submit paper/table-2-llama-3 --shards 16 --cpus 32 --mem 64G \
+      --time 12:00:00 --data /shared/data --out /shared/table-2 --dry-run
+  refreekv submit my.yaml --shards 16 --out /shared/run --missing
+  refreekv submit my.yaml --engine k8s --shards 8 --claim shared \
+      --image registry.example/refreekv:1 --out /shared/run --dry-run`,
 		Args: exactly(1, "the path or name of one config"),
 		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd, args[0]) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&s.engine, "engine", "slurm", "where to run: slurm or k8s")
-	f.IntVar(&s.shards, "shards", 0, "how many parts of about equal cost the work is cut into")
-	f.StringVarP(&s.out, "out", "o", "", "the run's folder, on a disk that all nodes see (default results/<name of the config>)")
+	f.StringVar(&s.engine, "engine", "slurm", "`WHERE` to run: slurm or k8s")
+	f.IntVar(&s.shards, "shards", 0, "cut the work into `N` parts of about equal cost; must be given")
+	f.StringVarP(&s.out, "out", "o", "", "the run's `DIR`, on a disk that all nodes see (default results/ and the config's name)")
 	f.BoolVar(&s.dryRun, "dry-run", false, "print the script or manifest; write and submit nothing")
-	f.BoolVar(&s.missing, "missing", false, "send only shards that lack records and are not running")
+	f.BoolVar(&s.missing, "missing", false, "send only shards that lack records and are not running (slurm)")
 	f.BoolVar(&s.perModel, "per-model", false, "a job array for each model, in a folder of its own, so that no shard opens two")
-	f.IntVar(&s.job.Threads, "cpus", 0, "cores of a shard")
-	f.StringVar(&s.job.Memory, "mem", "", "memory of a shard as the scheduler writes it, e.g. 64G (k8s: 64Gi)")
-	f.StringVar(&s.job.Time, "time", "", "time limit of a shard, e.g. 12:00:00 (slurm)")
-	f.IntVar(&s.job.AtOnce, "at-once", 0, "how many shards may run at the same time (0: no limit)")
-	f.StringArrayVar(&s.job.Env, "env", nil, "set a variable for every shard, NAME=value, e.g. REFREEKV_CACHE=/shared/cache; repeat for more")
-	f.StringVar(&s.binary, "binary", "", "path of refreekv on the nodes (default: this program; in a container: refreekv)")
-	f.StringVar(&s.slurm.Partition, "partition", "", "Slurm partition")
-	f.StringVar(&s.slurm.Account, "account", "", "Slurm account")
-	f.StringVar(&s.slurm.Container, "container", "", "image to run in with apptainer (slurm)")
-	f.StringSliceVar(&s.slurm.Modules, "modules", nil, "environment modules to load first (slurm)")
-	f.StringArrayVar(&s.slurm.Extra, "sbatch", nil, "a further option of sbatch, e.g. --sbatch=--qos=long; repeat for more")
-	f.StringVar(&s.k8s.Image, "image", "", "container image that holds refreekv (k8s)")
-	f.StringVar(&s.k8s.Claim, "claim", "", "persistent volume claim that holds the run's folder, data and models (k8s)")
-	f.StringVar(&s.k8s.MountAt, "mount-at", "/shared", "where the claim is mounted (k8s)")
-	f.StringVar(&s.k8s.Namespace, "namespace", "", "Kubernetes namespace")
+	f.IntVar(&s.job.Threads, "cpus", 0, "`N` cores for a shard")
+	f.StringVar(&s.job.Memory, "mem", "", "memory of a shard, a `SIZE` as the scheduler writes it: 64G (k8s: 64Gi)")
+	f.StringVar(&s.memory, "memory", "", "`SIZE` that weights and the records in hand may take, such as 8GB; as in refreekv run")
+	f.IntVar(&s.job.AtOnce, "at-once", 0, "run at most `N` shards at the same time (0: no limit)")
+	f.StringArrayVar(&s.job.Env, "env", nil, "set a variable for every shard, `NAME=VALUE`, such as REFREEKV_CACHE=/shared/cache; repeat for more")
+	f.StringVar(&s.binary, "binary", "", "`PATH` of refreekv on the nodes (default: this program; in a container: refreekv)")
+	groupFlags(f, "The job")
+	f.StringVar(&s.job.Time, "time", "", "time `LIMIT` of a shard, such as 12:00:00")
+	f.StringVar(&s.slurm.Partition, "partition", "", "`NAME` of the partition")
+	f.StringVar(&s.slurm.Account, "account", "", "`NAME` of the account")
+	f.StringVar(&s.slurm.Container, "container", "", "`IMAGE` to run in with apptainer")
+	f.StringSliceVar(&s.slurm.Modules, "modules", nil, "environment modules to load first, `NAMES` with commas between")
+	f.StringArrayVar(&s.slurm.Extra, "sbatch", nil, "a further `OPTION` of sbatch, such as --sbatch=--qos=long; repeat for more")
+	groupFlags(f, "Slurm")
+	f.StringVar(&s.k8s.Image, "image", "", "container `IMAGE` that holds refreekv; must be given")
+	f.StringVar(&s.k8s.Claim, "claim", "", "`NAME` of the persistent volume claim that holds the run's folder, data and models; must be given")
+	f.StringVar(&s.k8s.MountAt, "mount-at", "/shared", "`PATH` where the claim is mounted")
+	f.StringVar(&s.k8s.Namespace, "namespace", "", "`NAME` of the namespace")
+	groupFlags(f, "Kubernetes")
 	overrideFlags(f, &s.o)
-	f.StringVar(&s.memory, "memory", "", "memory that weights and the record at hand may take, e.g. 8GB; as in refreekv run")
+	groupFlags(f, "Changes to the config")
 	return cmd
 }
 
@@ -115,17 +122,20 @@ func folderName(model string) string {
 func (s *submission) check(cmd *cobra.Command) error {
 	switch {
 	case s.engine != "slurm" && s.engine != "k8s":
-		return usageError{fmt.Errorf("--engine %q is neither slurm nor k8s%s", s.engine, runners.DidYouMean(s.engine, engines))}
-	case s.shards < 1:
+		return usageError{fmt.Errorf("--engine: there is no %q%s", s.engine, spelling.OneOf(s.engine, engines))}
+	case !cmd.Flags().Changed("shards"):
 		return usageError{errors.New("--shards is missing; give the number of parts, e.g. --shards 16")}
+	case s.shards < 1:
+		return usageError{fmt.Errorf("--shards %d: want at least 1 part", s.shards)}
 	case s.missing && s.engine == "k8s":
 		return usageError{errors.New("--missing is for slurm; on Kubernetes delete the finished Job and submit again: pods of shards that lack nothing end at once")}
 	case s.job.Threads < 0:
 		return usageError{fmt.Errorf("--cpus %d is negative", s.job.Threads)}
 	case s.job.AtOnce < 0:
 		return usageError{fmt.Errorf("--at-once %d is negative", s.job.AtOnce)}
-	case s.o.Limit < 0:
-		return usageError{fmt.Errorf("--limit %d: want at least 1 record of each task", s.o.Limit)}
+	}
+	if err := checkOverrides(cmd, s.o); err != nil {
+		return err
 	}
 	if _, err := parseMemory(s.memory); err != nil {
 		return usageError{err}
@@ -238,13 +248,13 @@ func send(cmd *cobra.Command, input string, words ...string) error {
 
 // overrideFlags are the flags that change a config.
 func overrideFlags(f *pflag.FlagSet, o *runners.Overrides) {
-	f.StringSliceVar(&o.Models, "model", nil, "run these models instead of the config's")
-	f.StringVar(&o.DType, "dtype", "", "hold weights as "+dtypeNames+" (default: the config's, else float32)")
-	f.StringSliceVar(&o.Tasks, "tasks", nil, "run these tasks instead of the config's")
-	f.StringArrayVar(&o.Variants, "variants", nil, "run this variant instead of the config's, e.g. \"snapkv budget=0.5\"; repeat for more")
-	f.IntVar(&o.Limit, "limit", 0, "run only the first N records of each task")
-	f.StringVar(&o.Data, "data", "", "folder with data sets, looked in first (default: the config's, else $REFREEKV_DATA)")
-	f.StringArrayVar(&o.Set, "set", nil, "set a field of the config, e.g. --set protocol=paper or --set \"context_lengths=[2048, 4096]\"")
+	f.StringSliceVar(&o.Models, "model", nil, "run these `MODELS`, with commas between, instead of the config's")
+	f.StringVar(&o.DType, "dtype", "", "hold weights as this `DTYPE`: "+dtypeNames+" (default: the config's, else float32)")
+	f.StringSliceVar(&o.Tasks, "tasks", nil, "run these `TASKS`, with commas between, instead of the config's")
+	f.StringArrayVar(&o.Variants, "variants", nil, "run this `VARIANT` instead of the config's, such as \"snapkv budget=0.5\"; repeat for more")
+	f.IntVar(&o.Limit, "limit", 0, "run only the first `N` records of each task")
+	f.StringVar(&o.Data, "data", "", "`DIR` with data sets, looked in first (default: the config's, else $REFREEKV_DATA)")
+	f.StringArrayVar(&o.Set, "set", nil, "set a field of the config, `FIELD=VALUE`, such as protocol=paper; repeat for more")
 	f.BoolVar(&o.SkipBad, "skip-bad", false, "leave malformed records out and count them, instead of ending the run")
-	f.BoolVar(&o.Isolated, "isolated", false, "run every variant by itself over a cache of its own, several times, for honest latency and memory (the config's field isolated: how often)")
+	f.BoolVar(&o.Isolated, "isolated", false, "run every variant by itself over a cache of its own, several times (the config's field isolated: how often), for honest latency and memory")
 }

@@ -2,7 +2,8 @@ package tensor
 
 import (
 	"fmt"
-	"strings"
+
+	"refreekv/spelling"
 )
 
 // A DType names the format in which weights are held and multiplied. Activations,
@@ -35,7 +36,7 @@ func ParseDType(name string) (DType, error) {
 			return d, nil
 		}
 	}
-	return "", fmt.Errorf("%q is no dtype; choose one of %s", name, strings.Join(names, ", "))
+	return "", fmt.Errorf("%q is no dtype%s", name, spelling.OneOf(name, names))
 }
 
 // BytesPerWeight is the memory that a weight takes.

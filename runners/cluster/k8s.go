@@ -26,6 +26,9 @@ const configAt = "/etc/refreekv"
 // dnsLabel is a name that Kubernetes takes.
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
+// k8sMemory is a quantity of memory.
+var k8sMemory = regexp.MustCompile(`^\d+(\.\d+)?([kMGTP]|[KMGTP]i)?$`)
+
 // K8sManifest is a ConfigMap with the config and an Indexed Job (batch/v1, for
 // backoffLimitPerIndex Kubernetes 1.29 or later): the pod of index i runs shard
 // i+1. A pod that is lost is started again and goes on where it was.
@@ -37,11 +40,13 @@ func K8sManifest(j Job, k Kubernetes) (string, error) {
 	case !dnsLabel.MatchString(name):
 		return "", fmt.Errorf("the experiment's name %q gives no name that Kubernetes takes", j.Name)
 	case k.Image == "":
-		return "", errors.New("the image is missing; give a container image that holds refreekv")
+		return "", errors.New("the image is missing; give a container image that holds refreekv (--image)")
 	case k.Claim == "":
-		return "", errors.New("the volume is missing; give a persistent volume claim that all pods can write to")
+		return "", errors.New("the volume is missing; give a persistent volume claim that all pods can write to (--claim)")
 	case j.Time != "":
 		return "", errors.New("a pod of a Job has no time limit of its own; leave the time out")
+	case j.Memory != "" && !k8sMemory.MatchString(j.Memory):
+		return "", fmt.Errorf("mem: %q is no size as Kubernetes reads it; write it as 64Gi or 512Mi", j.Memory)
 	case !strings.HasPrefix(j.Dir+"/", strings.TrimSuffix(k.MountAt, "/")+"/"):
 		return "", fmt.Errorf("the run's folder %s does not lie below %s, where pods see the volume", j.Dir, k.MountAt)
 	}

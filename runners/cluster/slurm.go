@@ -23,12 +23,24 @@ type Slurm struct {
 // another job, it is told to stop, so that it can finish the record in hand.
 const stopBefore = 60
 
+// slurmTime and slurmMemory are what --time and --mem of sbatch take.
+var (
+	slurmTime   = regexp.MustCompile(`^(\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2})$`)
+	slurmMemory = regexp.MustCompile(`^\d+[KMGTkmgt]?$`)
+)
+
 // SlurmScript is the script of a job array for sbatch: task i runs shard i. A task
 // that is lost or pre-empted is queued again and goes on where it was; one that
 // runs twice finds the folder locked, or nothing to do.
 func SlurmScript(j Job, s Slurm) (string, error) {
 	if len(j.shards()) == 0 {
 		return "", errors.New("no shard is left to run")
+	}
+	switch {
+	case j.Time != "" && !slurmTime.MatchString(j.Time):
+		return "", fmt.Errorf("time: %q is no limit as Slurm reads it; write hours:minutes:seconds, such as 12:00:00, or days-hours", j.Time)
+	case j.Memory != "" && !slurmMemory.MatchString(j.Memory):
+		return "", fmt.Errorf("mem: %q is no size as Slurm reads it; write it as 64G or 512M", j.Memory)
 	}
 	array := ranges(j.shards())
 	if j.AtOnce > 0 {
