@@ -73,7 +73,12 @@ func OpenAs(path string, dtype tensor.DType) (*Model, error) {
 		return nil, err
 	}
 	m.DType = dtype
-	if err := m.loadWeights(); err != nil {
+	err = m.loadWeights()
+	if err == nil {
+		// What is still read from the files are the embeddings of single tokens.
+		err = m.file.Release()
+	}
+	if err != nil {
 		m.Close()
 		return nil, fmt.Errorf("opening model %s: %w", path, err)
 	}

@@ -74,7 +74,23 @@ func (f *File) Hash() (string, error) {
 			return "", err
 		}
 	}
+	if err := f.Release(); err != nil {
+		return "", err
+	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// Release gives the memory back that bytes of the files took while they were read:
+// they stay where they are, in the files and in the system's cache of them, and can
+// be read again.
+func (f *File) Release() error {
+	var errs []error
+	for _, m := range f.maps {
+		if err := unix.Madvise(m.data, unix.MADV_DONTNEED); err != nil {
+			errs = append(errs, fmt.Errorf("giving back the memory of %s: %w", m.path, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Close unmaps the files. Tensors must not be read afterwards.
