@@ -48,8 +48,11 @@ func (b *Batch) Add(p *Prefix, variants []Variant, opt DecodeOptions) (*Continua
 	if err := b.d.m.checkRoom(p, opt); err != nil {
 		return nil, err
 	}
+	first, err := choose(p.logits, opt.NotFirst)
+	if err != nil {
+		return nil, err
+	}
 	c := newContinuation(p, variants, opt)
-	first := argmaxWithout(p.logits, opt.NotFirst)
 	for _, s := range c.streams {
 		s.accept(first)
 	}
@@ -122,7 +125,11 @@ func (b *Batch) Step(ctx context.Context) (done []*Continuation, err error) {
 		}
 		b.d.compare(active)
 		for i, s := range active {
-			s.accept(argmaxWithout(b.d.row(i), nil))
+			token, err := choose(b.d.row(i), nil)
+			if err != nil {
+				return nil, err
+			}
+			s.accept(token)
 		}
 		share(active, time.Since(begin).Seconds())
 	}

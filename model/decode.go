@@ -2,6 +2,8 @@ package model
 
 import (
 	"context"
+	"errors"
+	"math"
 	"slices"
 
 	"refreekv/model/tensor"
@@ -176,6 +178,18 @@ func (s *stream) accept(token int32) {
 			s.tail = nil
 		}
 	}
+}
+
+// ErrNotFinite is the error of predictions that no token can be chosen from.
+var ErrNotFinite = errors.New("the model's predictions are not finite numbers (NaN or infinity): its weights are damaged, or they overflow float32")
+
+// choose is [argmaxWithout] of predictions that may be no numbers.
+func choose(logits []float32, excluded []int32) (int32, error) {
+	token := argmaxWithout(logits, excluded)
+	if x := float64(logits[token]); math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0, ErrNotFinite
+	}
+	return token, nil
 }
 
 // argmaxWithout returns the index of the largest logit that is not excluded,

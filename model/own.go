@@ -49,15 +49,20 @@ func (m *Model) DecodeAlone(ctx context.Context, a *Alone, opt DecodeOptions) (G
 	opt.Fidelity = nil
 	d := &decoder{m: m}
 	s := &stream{p: a.p, in: &Continuation{p: a.p, opt: opt}, own: a.cache}
-	s.accept(argmaxWithout(a.p.logits, opt.NotFirst))
-	for !s.done {
+	token, err := choose(a.p.logits, opt.NotFirst)
+	if err != nil {
+		return Generation{}, err
+	}
+	for s.accept(token); !s.done; s.accept(token) {
 		if err := ctx.Err(); err != nil {
 			return Generation{}, fmt.Errorf("decoding: %w", err)
 		}
 		if err := d.step([]*stream{s}); err != nil {
 			return Generation{}, fmt.Errorf("decoding: %w", err)
 		}
-		s.accept(argmaxWithout(d.row(0), nil))
+		if token, err = choose(d.row(0), nil); err != nil {
+			return Generation{}, err
+		}
 	}
 	s.generation.Seconds = time.Since(begin).Seconds()
 	return s.generation, nil

@@ -188,7 +188,7 @@ func (r *run) prefill(ctx context.Context, h *hand) error {
 		r.base = prefix
 	}
 	if !allFinite(prefix.Logits()) {
-		return errNotFinite
+		return model.ErrNotFinite
 	}
 	prefillSeconds := time.Since(begin).Seconds()
 	r.update.Tokens += len(h.prompt.Tokens) - prefix.Shared()

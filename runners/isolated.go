@@ -69,7 +69,7 @@ func (r *run) compacted(ctx context.Context, v PlannedVariant, tokens []int32, r
 		return nil, err
 	}
 	if !allFinite(prefix.Logits()) {
-		return nil, errNotFinite
+		return nil, model.ErrNotFinite
 	}
 	row.Timing.Prefill = time.Since(begin).Seconds()
 	begin = time.Now()

@@ -6,8 +6,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"refreekv/runners/rows"
 )
 
 // poisoned makes a copy of the tiny model with a head of its own, in which set
@@ -112,5 +115,51 @@ func TestNotFinite(t *testing.T) {
 				t.Errorf("run again: %d records are stored, want 4", again.Resumed)
 			}
 		})
+	}
+}
+
+// So does a text in which the numbers fail only later: on a token that was
+// generated and does not stand in the prompt. Nothing else is measured here that
+// would notice.
+func TestNotFiniteLater(t *testing.T) {
+	const hidden = 64
+	dir := t.TempDir()
+	const prompt = "?? !!\n??"
+	write(t, filepath.Join(dir, "own.jsonl"), `{"id": "one", "q": "?? !!\n??", "a": "!!"}`+"\n")
+	task := filepath.Join(dir, "own.yaml")
+	write(t, task, "about: own records\ndataset: "+filepath.Join(dir, "own.jsonl")+"\nprompt: \"{q}\\n\"\nanswers: a\nchat: false\nmax_new_tokens: 6\nmetric: exact\n")
+	run := func(model string, set ...string) []rows.Row {
+		o := Overrides{Models: []string{model}, Tasks: []string{task}, Limit: 1, Set: append(set, "context_lengths=[512]", "new_tokens=6")}
+		return mustRun(t, small(t, o), Options{Dir: t.TempDir()}).Rows
+	}
+	sound := run(poisoned(t, func(map[string][]float32) {}), "fidelity=0")
+	fresh := map[int32]bool{}
+	for _, row := range sound {
+		for _, token := range row.Tokens[:5] { // the last one is not fed
+			if token < 128 && !strings.ContainsRune(prompt+"\n", rune(token)) {
+				fresh[token] = true
+			}
+		}
+	}
+	if len(fresh) == 0 {
+		t.Fatalf("no text holds a token that the prompt lacks: %v", sound[0].Tokens)
+	}
+	bad := poisoned(t, func(m map[string][]float32) {
+		for token := range fresh {
+			m["model.embed_tokens.weight"][int(token)*hidden+5] = float32(math.NaN())
+		}
+	})
+	for _, set := range []string{"fidelity=0", "isolated=1"} {
+		for i, row := range run(bad, set) {
+			want := slices.ContainsFunc(sound[i].Tokens[:5], func(token int32) bool { return fresh[token] })
+			if got := strings.Contains(row.Error, "not finite numbers"); got != want {
+				t.Errorf("%s, %s: error %q, tokens %v of %v", set, row.Variant, row.Error, row.Tokens, sound[i].Tokens)
+			}
+			if !want {
+				if set == "fidelity=0" && !slices.Equal(row.Tokens, sound[i].Tokens) {
+					t.Errorf("%s changed beside a row that failed: %v", row.Variant, row.Tokens)
+				}
+			}
+		}
 	}
 }

@@ -2,7 +2,6 @@ package runners
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -230,9 +229,6 @@ func (r *run) blank(j job) rows.Row {
 	}
 }
 
-// errNotFinite is the error of rows whose figures would be none.
-var errNotFinite = errors.New("the model's predictions are not finite numbers (NaN or infinity): its weights are damaged, or they overflow float32")
-
 // fidelity says what variants are compared on: the full cache's continuation and
 // the first reference answer.
 func (r *run) fidelity(d *tasks.Definition, record datasets.Record, prompt []int32) (*model.FidelityOptions, error) {
@@ -269,7 +265,7 @@ func (r *run) fillText(row *rows.Row, g model.Generation, task PlannedTask, reco
 		return nil
 	}
 	if !isFinite(f.KL) || !isFinite(f.Reference) {
-		return errNotFinite
+		return model.ErrNotFinite
 	}
 	row.Fidelity = &rows.Fidelity{
 		Tokens: f.Tokens, KL: f.KL, Agreement: f.Agreement, Divergence: f.Divergence,

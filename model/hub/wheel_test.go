@@ -101,7 +101,7 @@ func TestWheel(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			prefix := "download --no-deps "
+			prefix := "download --no-deps --only-binary :all: "
 			if strings.HasPrefix(name, "python") {
 				prefix = "-m pip " + prefix
 			}
