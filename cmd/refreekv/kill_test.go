@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,12 +21,12 @@ import (
 	"refreekv/runners/rows"
 )
 
-// killConfig takes long enough to be killed two dozen times.
+// killConfig takes long enough to be killed two dozen times with killRecords.
 const killConfig = `name: kill
 models: [%s]
 context_lengths: [512, 48]
 tasks: [recall, variable_tracking]
-records: 12
+records: %d
 variants:
   - full
   - refreekv
@@ -35,8 +36,23 @@ variants:
 
 const (
 	killVariants = 5
-	killRecords  = 2 * 2 * 2 * 12
+	killRecords  = 12 // of a task
 )
+
+// killStops is how often TestKill stops a run: REFREEKV_STOPS asks for more than
+// the usual ones.
+func killStops(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("REFREEKV_STOPS")
+	if text == "" {
+		return 28
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 28 {
+		t.Fatalf("REFREEKV_STOPS=%s: want a number from 28 on", text)
+	}
+	return n
+}
 
 // A killer runs refreekv on one experiment in one folder and kills it.
 type killer struct {
@@ -129,12 +145,14 @@ func whole(raw []byte) []string {
 // Stopped at any moment and run again, a run gives what an undisturbed one gives,
 // apart from the timings, and runs no finished record twice.
 func TestKill(t *testing.T) {
-	config := killExperiment(t, "tiny-s", "tiny-m")
+	stops := killStops(t)
+	records := killRecords * stops / 28
+	config := killExperimentOf(t, records, "tiny-s", "tiny-m")
 	undisturbed := killer{t: t, config: config, dir: filepath.Join(t.TempDir(), "run")}
 	undisturbed.finish()
 	want := undisturbed.stored()
-	if n := len(whole(want)); n != killRecords*killVariants {
-		t.Fatalf("the undisturbed run has %d rows, want %d", n, killRecords*killVariants)
+	if n := len(whole(want)); n != 2*2*2*records*killVariants {
+		t.Fatalf("the undisturbed run has %d rows of %d records", n, records)
 	}
 
 	// Two records in hand: with more there would be few moments to be killed at.
@@ -162,13 +180,13 @@ func TestKill(t *testing.T) {
 		kills++
 		check()
 	}
-	for kills+interrupts < 28 {
+	for kills+interrupts < stops {
 		how, count := os.Kill, &kills
 		if k.rng.IntN(4) == 0 {
 			how, count = os.Interrupt, &interrupts
 		}
-		// A fortieth of the experiment, more or less, between two stops.
-		if !k.stop(how, 1+k.rng.IntN(len(want)/20), moment(4*time.Millisecond)) {
+		// So much between two stops, more or less, that some is left after the last.
+		if !k.stop(how, 1+k.rng.IntN(len(want)*14/10/stops), moment(4*time.Millisecond)) {
 			break
 		}
 		*count++
@@ -177,7 +195,7 @@ func TestKill(t *testing.T) {
 			torn++
 		}
 	}
-	if kills < 20 || interrupts < 3 || torn == 0 {
+	if kills < stops*5/7 || interrupts < 3 || torn == 0 {
 		t.Fatalf("only %d kills, %d interrupts and %d torn records before the run was complete; give it more records", kills, interrupts, torn)
 	}
 	t.Logf("%d kills, %d interrupts, %d torn records", kills, interrupts, torn)
@@ -227,6 +245,11 @@ func (k killer) tear(want []byte) bool {
 // killExperiment writes killConfig with these models and returns its path.
 func killExperiment(t *testing.T, names ...string) string {
 	t.Helper()
+	return killExperimentOf(t, killRecords, names...)
+}
+
+func killExperimentOf(t *testing.T, records int, names ...string) string {
+	t.Helper()
 	folder, err := filepath.Abs(models)
 	if err != nil {
 		t.Fatal(err)
@@ -235,7 +258,7 @@ func killExperiment(t *testing.T, names ...string) string {
 		names[i] = filepath.Join(folder, name)
 	}
 	config := filepath.Join(t.TempDir(), "kill.yaml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, killConfig, strings.Join(names, ", ")), 0o644); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, killConfig, strings.Join(names, ", "), records), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return config
@@ -293,6 +316,42 @@ func files(t *testing.T, dir string) (out []string) {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// Two runs on one folder: the second is refused while the first writes, and a kill
+// of the first leaves no lock behind.
+func TestTwoRuns(t *testing.T) {
+	k := killer{t: t, config: killExperiment(t, "tiny-m"), dir: filepath.Join(t.TempDir(), "run"), batch: 2 * killVariants}
+	first := k.command()
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for len(whole(k.stored())) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	second := k.command()
+	out, err := second.CombinedOutput()
+	want := "refreekv: another run is writing to " + k.dir + "; wait for it or choose another folder with --out\n"
+	if second.ProcessState.ExitCode() != 1 || !strings.HasSuffix(string(out), want) {
+		t.Errorf("the second run: %v: %q, want %q", err, out, want)
+	}
+	if err := first.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Wait(); err == nil {
+		t.Fatal("the first run was over before it could be killed")
+	}
+	there := whole(k.stored())
+	k.finish()
+	if now := strings.Join(whole(k.stored()), ""); len(whole([]byte(now))) != 2*2*killRecords*killVariants {
+		t.Errorf("%d rows", len(whole([]byte(now))))
+	} else {
+		for _, row := range there {
+			if !strings.Contains(now, row) {
+				t.Errorf("a row of the killed run is gone: %s", row)
+			}
+		}
+	}
 }
 
 // Ctrl-C ends a run in good order: one line that says where the records are and

@@ -183,6 +183,10 @@ func TestChatTemplateFiles(t *testing.T) {
 		"broken JSON":    {map[string]string{"tokenizer_config.json": `{"chat_template":`}, "", "tokenizer_config.json"},
 		"unknown BOS":    {map[string]string{"tokenizer_config.json": `{"bos_token":"<none>"}`}, "", `bos_token "<none>" is not in the vocabulary`},
 		"unknown EOS":    {map[string]string{"special_tokens_map.json": `{"eos_token":{"content":"<none>"}}`}, "", `eos_token "<none>" is not in the vocabulary`},
+		"a stop beyond":  {map[string]string{"generation_config.json": `{"eos_token_id":[257,128001]}`}, "", "generation_config.json: eos_token_id 128001 is beyond the 259 tokens"},
+		"a stop, text":   {map[string]string{"config.json": `{"eos_token_id":65}`}, "", `config.json: eos_token_id 65 is "A" in tokenizer.json`},
+		"a stop of two":  {map[string]string{"generation_config.json": `{"eos_token_id":[65,257]}`}, "", ""},
+		"no stop":        {map[string]string{"generation_config.json": `{"eos_token_id":-1}`}, "", ""},
 		"stops in words": {map[string]string{"generation_config.json": `{"eos_token_id":"</s>"}`}, "", "generation_config.json: eos_token_id"},
 	} {
 		t.Run(name, func(t *testing.T) {

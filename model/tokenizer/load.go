@@ -128,6 +128,9 @@ func (t *Tokenizer) readStops(dir string) error {
 				t.bos = first[0]
 			}
 		}
+		if err := t.checkStops(stops); err != nil {
+			return fmt.Errorf("%s: %w", filepath.Join(dir, name), err)
+		}
 		for _, id := range stops {
 			t.addEOS(id)
 		}
@@ -136,6 +139,33 @@ func (t *Tokenizer) readStops(dir string) error {
 		}
 	}
 	return nil
+}
+
+// checkStops refuses stop tokens that show another model's tokenizer: ids beyond
+// its last token, or none among them that is more than a piece of text.
+func (t *Tokenizer) checkStops(stops []int32) error {
+	for _, id := range stops {
+		if int(id) >= len(t.tokens) {
+			return fmt.Errorf("eos_token_id %d is beyond the %d tokens of tokenizer.json: they do not belong together", id, len(t.tokens))
+		}
+	}
+	if len(stops) == 0 || slices.ContainsFunc(stops, func(id int32) bool { return id < 0 || t.isAdded(id) }) {
+		return nil
+	}
+	return fmt.Errorf("eos_token_id %d is %q in tokenizer.json, an ordinary piece of text: they do not belong together", stops[0], t.tokens[stops[0]])
+}
+
+// isAdded tells whether a token is one of those that are cut out of a text before
+// it is split, as special ones are.
+func (t *Tokenizer) isAdded(id int32) bool {
+	for _, set := range []addedSet{t.raw, t.normalized} {
+		for _, a := range set.tokens {
+			if a.ID == id {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (t *Tokenizer) addEOS(id int32) {
