@@ -579,3 +579,17 @@ func TestMulRefusesShortBuffers(t *testing.T) {
 		}()
 	}
 }
+
+// What every token calls in every layer leaves nothing for the collector.
+func TestNormsAllocateNothing(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		x := random(newRand(9), 100, "ordinary")
+		dst := make([]float32, len(x))
+		if n := testing.AllocsPerRun(10, func() { RMSNorm(dst, x, x, 1e-5) }); n != 0 {
+			t.Errorf("RMSNorm allocates %g times", n)
+		}
+		if n := testing.AllocsPerRun(10, func() { dst[0] = SumAbs(x) }); n != 0 {
+			t.Errorf("SumAbs allocates %g times", n)
+		}
+	})
+}

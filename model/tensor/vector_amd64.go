@@ -5,21 +5,21 @@ import (
 	"unsafe"
 )
 
-// vectorAsm are the assembly kernels of one instruction set. They take whole
-// vectors of 16, at least one.
+// vectorAsm are the assembly kernels of one instruction set. Where nothing else is
+// said they take whole vectors of 16, at least one.
 type vectorAsm struct {
 	max       func(x *float32, n int, keep *uint16) float32
 	exp2      func(x *float32, n int, max float32, keep *uint16, sum *[16]float32)
 	scale     func(x *float32, n int, s float32)
 	addScaled func(dst, x *float32, n int, s float32)
 	siluMul   func(dst, gate, up *float32, n int)
-	squares   func(x *float32, n int, lanes *[16]float32)
-	absolutes func(x *float32, n int, lanes *[16]float32)
+	squares   func(x []float32) float32 // any number
+	absolutes func(x []float32) float32
 }
 
 var (
-	vector512 = vectorAsm{max512asm, exp2x512asm, scale512asm, addScaled512asm, siluMul512asm, squares512asm, absolutes512asm}.kernels()
-	vector256 = vectorAsm{max256asm, exp2x256asm, scale256asm, addScaled256asm, siluMul256asm, squares256asm, absolutes256asm}.kernels()
+	vector512 = vectorAsm{max512asm, exp2x512asm, scale512asm, addScaled512asm, siluMul512asm, squares512, absolutes512}.kernels()
+	vector256 = vectorAsm{max256asm, exp2x256asm, scale256asm, addScaled256asm, siluMul256asm, squares256, absolutes256}.kernels()
 )
 
 //go:noescape
@@ -103,29 +103,63 @@ func (a vectorAsm) kernels() vectorKernels {
 			}
 			siluMulGo(dst[whole:], gate[whole:], up[whole:])
 		},
-		squares: func(x []float32) float32 {
-			var lanes [16]float32
-			whole := len(x) &^ 15
-			if whole > 0 {
-				a.squares(&x[0], whole, &lanes)
-			}
-			for i, v := range x[whole:] {
-				lanes[i] = fma(v, v, lanes[i])
-			}
-			return SumLanes(&lanes)
-		},
-		absolutes: func(x []float32) float32 {
-			var lanes [16]float32
-			whole := len(x) &^ 15
-			if whole > 0 {
-				a.absolutes(&x[0], whole, &lanes)
-			}
-			for i, v := range x[whole:] {
-				lanes[i] += absolute(v)
-			}
-			return SumLanes(&lanes)
-		},
+		squares:   a.squares,
+		absolutes: a.absolutes,
 	}
+}
+
+// Sums over lanes call their kernels by name: lanes whose address goes through a
+// variable would be allocated, twice a layer and token.
+
+func squares512(x []float32) float32 {
+	var lanes [16]float32
+	whole := len(x) &^ 15
+	if whole > 0 {
+		squares512asm(&x[0], whole, &lanes)
+	}
+	return moreSquares(&lanes, x[whole:])
+}
+
+func squares256(x []float32) float32 {
+	var lanes [16]float32
+	whole := len(x) &^ 15
+	if whole > 0 {
+		squares256asm(&x[0], whole, &lanes)
+	}
+	return moreSquares(&lanes, x[whole:])
+}
+
+func absolutes512(x []float32) float32 {
+	var lanes [16]float32
+	whole := len(x) &^ 15
+	if whole > 0 {
+		absolutes512asm(&x[0], whole, &lanes)
+	}
+	return moreAbsolutes(&lanes, x[whole:])
+}
+
+func absolutes256(x []float32) float32 {
+	var lanes [16]float32
+	whole := len(x) &^ 15
+	if whole > 0 {
+		absolutes256asm(&x[0], whole, &lanes)
+	}
+	return moreAbsolutes(&lanes, x[whole:])
+}
+
+// moreSquares adds what fills no vector to the lanes and sums them up.
+func moreSquares(lanes *[16]float32, x []float32) float32 {
+	for i, v := range x {
+		lanes[i] = fma(v, v, lanes[i])
+	}
+	return SumLanes(lanes)
+}
+
+func moreAbsolutes(lanes *[16]float32, x []float32) float32 {
+	for i, v := range x {
+		lanes[i] += absolute(v)
+	}
+	return SumLanes(lanes)
 }
 
 // rest is the mask from position from on, a multiple of 16.
