@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -27,11 +28,10 @@ const root = "../.."
 
 // commandLines are the calls of refreekv in a text of shell, each as the words
 // behind the program's name.
-func commandLines(t *testing.T, text string) (out [][]string) {
-	t.Helper()
+func commandLines(text string) (out [][]string, err error) {
 	file, err := syntax.NewParser().Parse(strings.NewReader(text), "")
 	if err != nil {
-		t.Fatalf("no shell: %v\n%s", err, text)
+		return nil, fmt.Errorf("no shell: %w", err)
 	}
 	syntax.Walk(file, func(n syntax.Node) bool {
 		call, ok := n.(*syntax.CallExpr)
@@ -50,7 +50,7 @@ func commandLines(t *testing.T, text string) (out [][]string) {
 		}
 		return true
 	})
-	return out
+	return out, nil
 }
 
 // wordText is a word of shell without its quotes; a variable keeps its name.
@@ -75,15 +75,17 @@ func wordText(parts []syntax.WordPart) string {
 // here: its command and flags must exist, and the tasks, pruners, models, configs
 // and so on that it names. Words in capitals (DIR, FILE) stand for a reader's own.
 func checkCommand(args []string) error {
+	if len(args) > 0 && args[0] == "COMMAND" {
+		args = args[1:]
+	}
 	cmd, rest, err := newRoot().Find(args)
 	if err != nil {
 		return err
 	}
-	if err := cmd.ParseFlags(rest); err != nil {
-		return cmd.FlagErrorFunc()(cmd, err)
-	}
-	if help, _ := cmd.Flags().GetBool("help"); help {
+	if err := cmd.ParseFlags(rest); errors.Is(err, pflag.ErrHelp) {
 		return nil
+	} else if err != nil {
+		return cmd.FlagErrorFunc()(cmd, err)
 	}
 	given := cmd.Flags().Args()
 	if err := cmd.ValidateArgs(given); err != nil {
@@ -97,7 +99,9 @@ func checkCommand(args []string) error {
 	case "model":
 		err = checkModel(given[0])
 	case "dataset":
-		err = checkDataset(given[0])
+		if !readersOwn(given[0]) {
+			err = checkDataset(given[0])
+		}
 	}
 	if err != nil {
 		return err
@@ -156,7 +160,7 @@ func checkConfig(cmd *cobra.Command, name string) error {
 	switch own := filepath.Join(root, name); {
 	case isFile(own):
 		name = own
-	case strings.HasSuffix(name, ".yaml"):
+	case readersOwn(name):
 		name = "quickstart"
 	}
 	f := cmd.Flags()
@@ -238,12 +242,12 @@ func TestCheckCommand(t *testing.T) {
 		"x=$(/shared/refreekv status DIR) # refreekv nonsense":                "",
 		"refreekv run longbench-mini \\\n  --data DIR --tasks lcc,\\\nqasper": "",
 	} {
-		lines := commandLines(t, line)
-		if len(lines) != 1 {
-			t.Errorf("%s: %d commands, want 1", line, len(lines))
+		lines, err := commandLines(line)
+		if err != nil || len(lines) != 1 {
+			t.Errorf("%s: %d commands, want 1; %v", line, len(lines), err)
 			continue
 		}
-		err := checkCommand(lines[0])
+		err = checkCommand(lines[0])
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", line, err, want)
 		}

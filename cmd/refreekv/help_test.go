@@ -35,10 +35,8 @@ func TestHelp(t *testing.T) {
 		if c.Example == "" && c.Name() != "help" {
 			t.Errorf("%s has no example", c.CommandPath())
 		}
-		for _, line := range commandLines(t, c.Example) {
-			if err := checkCommand(line); err != nil {
-				t.Errorf("%s --help: %s: %v", c.CommandPath(), line, err)
-			}
+		if err := (document{}).checkShell(c.Example); err != nil {
+			t.Errorf("%s --help: %v", c.CommandPath(), err)
 		}
 	}
 }
