@@ -88,6 +88,10 @@ func newIdentity(m *model.Model, parameters int64, weightsHash func() (string, e
 		Source: m.Source, Architecture: c.Architecture, Tokenizer: m.Tokenizer.Hash(),
 		Parameters: parameters, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim,
 	}
+	if template := m.Tokenizer.ChatTemplate(); template != "" {
+		sum := sha256.Sum256([]byte(template))
+		facts.Template = hex.EncodeToString(sum[:])
+	}
 	var err error
 	if facts.Weights, err = weightsHash(); err != nil {
 		return nil, fmt.Errorf("hashing the weights of %s: %w", m.Path, err)

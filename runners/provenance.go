@@ -30,8 +30,9 @@ const (
 // Provenance is the content of a run's run.yaml.
 type Provenance struct {
 	Config   Config                `yaml:"config"`
-	Variants []string              `yaml:"variants"` // canonical, in the order of the tables
-	Program  Program               `yaml:"program"`
+	Variants []string              `yaml:"variants"`                 // canonical, in the order of the tables
+	Program  Program               `yaml:"program"`                  // that computed the first rows
+	Also     []Program             `yaml:"program_also,omitempty"`   // others that computed some
 	Tasks    map[string]string     `yaml:"task_sha256,omitempty"`    // hash of each task's definition under the protocol
 	Scoring  *Scoring              `yaml:"scored_again,omitempty"`   // set by Rescore
 	NoTexts  bool                  `yaml:"texts_left_out,omitempty"` // set by WithoutTexts
@@ -43,6 +44,7 @@ type Program struct {
 	Version string `yaml:"version"`
 	Go      string `yaml:"go"`
 	Machine string `yaml:"machine"`
+	CPU     string `yaml:"cpu,omitempty"` // not in runs of earlier versions
 	Kernels string `yaml:"kernels"`
 	Threads int    `yaml:"threads"`
 	Rows    int    `yaml:"rows_version,omitempty"` // raised where the same inputs may give other rows
@@ -55,7 +57,8 @@ type ModelFacts struct {
 	Weights      string `yaml:"weights_sha256"`
 	Config       string `yaml:"config_sha256,omitempty"` // of config.json; empty where the weights' file holds the config
 	Tokenizer    string `yaml:"tokenizer_sha256"`        // chat template and stop tokens included
-	Parameters   int64  `yaml:"parameters,omitempty"`    // numbers in all tensors that are used; 0 in runs of earlier versions
+	Template     string `yaml:"chat_template_sha256,omitempty"`
+	Parameters   int64  `yaml:"parameters,omitempty"` // numbers in all tensors that are used; 0 in runs of earlier versions
 	Layers       int    `yaml:"layers"`
 	Heads        int    `yaml:"query_heads"`
 	KVHeads      int    `yaml:"kv_heads"`
@@ -220,7 +223,7 @@ func Version() string {
 
 func thisProgram() Program {
 	return Program{
-		Version: Version(), Go: runtime.Version(), Machine: runtime.GOOS + "/" + runtime.GOARCH,
+		Version: Version(), Go: runtime.Version(), Machine: runtime.GOOS + "/" + runtime.GOARCH, CPU: tensor.Processor(),
 		Kernels: tensor.Level(), Threads: tensor.Threads(), Rows: rowsVersion,
 	}
 }

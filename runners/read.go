@@ -117,6 +117,10 @@ func (p *Provenance) with(b *Provenance) (*Provenance, error) {
 	if out.Scoring, err = joinScoring(p, b); err != nil {
 		return nil, err
 	}
+	out.Also = slices.Clone(p.Also)
+	for _, program := range b.programs() {
+		out.computedBy(program)
+	}
 	out.Models = maps.Clone(p.Models)
 	if out.Models == nil {
 		out.Models = map[string]ModelFacts{}

@@ -150,6 +150,12 @@ func (r *run) units(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := r.settleRows(); err != nil {
+			return err
+		}
+		if r.provenance.computedBy(thisProgram()) {
+			r.notice("earlier rows of this folder were computed by another build or on another machine: %s names all", provenanceFile)
+		}
 		if err := r.settle(); err != nil {
 			return err
 		}

@@ -252,19 +252,29 @@ func (r *run) inOrder() []rows.Row {
 // says nothing wrong: rows go aside before they leave, and leave before run.yaml
 // speaks of other settings.
 func (r *run) settle() error {
-	if !r.stock.settled {
-		if err := r.settleRows(); err != nil {
-			return err
-		}
-		r.stock.stored, r.stock.earlier, r.stock.at, r.stock.settled = nil, nil, nil, true
+	if err := r.settleRows(); err != nil {
+		return err
 	}
 	return r.provenance.write(r.o.Dir)
 }
 
+// settleRows is the part of settle that concerns rows; it is done once.
 func (r *run) settleRows() error {
+	if r.stock.settled {
+		return nil
+	}
+	if err := r.sortOut(); err != nil {
+		return err
+	}
+	r.stock.stored, r.stock.earlier, r.stock.at, r.stock.settled = nil, nil, nil, true
+	return nil
+}
+
+// sortOut rewrites the stores where they hold other rows than are asked for.
+func (r *run) sortOut() error {
 	kept := r.inOrder()
 	if r.before != nil && len(kept) > 0 {
-		r.provenance.Program = r.before.Program
+		r.provenance.Program, r.provenance.Also = r.before.Program, r.before.Also
 	}
 	if err := setAside(r.o.Dir, slices.Concat(r.stock.earlier, r.stock.stored), kept); err != nil {
 		return err

@@ -24,9 +24,9 @@ import (
 // killConfig takes long enough to be killed two dozen times with killRecords.
 const killConfig = `name: kill
 models: [%s]
-context_lengths: [512, 48]
+context_lengths: [%s]
 tasks: [recall, variable_tracking]
-records: %d
+records: 12
 variants:
   - full
   - refreekv
@@ -36,7 +36,7 @@ variants:
 
 const (
 	killVariants = 5
-	killRecords  = 12 // of a task
+	killRecords  = 12 // of a task and context length
 )
 
 // killStops is how often TestKill stops a run: REFREEKV_STOPS asks for more than
@@ -146,13 +146,16 @@ func whole(raw []byte) []string {
 // apart from the timings, and runs no finished record twice.
 func TestKill(t *testing.T) {
 	stops := killStops(t)
-	records := killRecords * stops / 28
-	config := killExperimentOf(t, records, "tiny-s", "tiny-m")
+	lengths := []string{"512", "48"}
+	for i := range (stops - 1) / 28 * 2 { // each truncates the prompts to others
+		lengths = append(lengths, strconv.Itoa(46-i))
+	}
+	config := killExperimentOf(t, strings.Join(lengths, ", "), "tiny-s", "tiny-m")
 	undisturbed := killer{t: t, config: config, dir: filepath.Join(t.TempDir(), "run")}
 	undisturbed.finish()
 	want := undisturbed.stored()
-	if n := len(whole(want)); n != 2*2*2*records*killVariants {
-		t.Fatalf("the undisturbed run has %d rows of %d records", n, records)
+	if n := len(whole(want)); n != 2*2*len(lengths)*killRecords*killVariants {
+		t.Fatalf("the undisturbed run has %d rows at %d context lengths", n, len(lengths))
 	}
 
 	// Two records in hand: with more there would be few moments to be killed at.
@@ -245,10 +248,10 @@ func (k killer) tear(want []byte) bool {
 // killExperiment writes killConfig with these models and returns its path.
 func killExperiment(t *testing.T, names ...string) string {
 	t.Helper()
-	return killExperimentOf(t, killRecords, names...)
+	return killExperimentOf(t, "512, 48", names...)
 }
 
-func killExperimentOf(t *testing.T, records int, names ...string) string {
+func killExperimentOf(t *testing.T, lengths string, names ...string) string {
 	t.Helper()
 	folder, err := filepath.Abs(models)
 	if err != nil {
@@ -258,7 +261,7 @@ func killExperimentOf(t *testing.T, records int, names ...string) string {
 		names[i] = filepath.Join(folder, name)
 	}
 	config := filepath.Join(t.TempDir(), "kill.yaml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, killConfig, strings.Join(names, ", "), records), 0o644); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, killConfig, strings.Join(names, ", "), lengths), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return config
@@ -319,7 +322,7 @@ func files(t *testing.T, dir string) (out []string) {
 }
 
 // Two runs on one folder: the second is refused while the first writes, and a kill
-// of the first leaves no lock behind.
+// of the first leaves no lock behind. Nor do the times of files matter.
 func TestTwoRuns(t *testing.T) {
 	k := killer{t: t, config: killExperiment(t, "tiny-m"), dir: filepath.Join(t.TempDir(), "run"), batch: 2 * killVariants}
 	first := k.command()
@@ -342,6 +345,12 @@ func TestTwoRuns(t *testing.T) {
 		t.Fatal("the first run was over before it could be killed")
 	}
 	there := whole(k.stored())
+	for i, name := range files(t, k.dir) { // as if the clock had jumped, either way
+		at := time.Date(1975+100*(i%2), 1, 1, 0, 0, 0, 0, time.UTC)
+		if err := os.Chtimes(k.path(name), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
 	k.finish()
 	if now := strings.Join(whole(k.stored()), ""); len(whole([]byte(now))) != 2*2*killRecords*killVariants {
 		t.Errorf("%d rows", len(whole([]byte(now))))

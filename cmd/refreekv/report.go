@@ -9,12 +9,13 @@ import (
 
 	"refreekv/reports"
 	"refreekv/runners"
+	"refreekv/runners/rows"
 	"refreekv/spelling"
 )
 
 func newReport() *cobra.Command {
 	var out, format, against string
-	var texts bool
+	var texts, mixed bool
 	var margin float64
 	cmd := &cobra.Command{
 		Use:   "report RUN…",
@@ -40,18 +41,19 @@ their own, which then is a run's folder like any other.`,
 				if !cmd.Flags().Changed("format") {
 					format = "md"
 				}
-				return printAgainst(cmd, args, against, format, margin)
+				return printAgainst(cmd, args, against, format, margin, mixed)
 			}
 			if cmd.Flags().Changed("format") {
 				if out != "" {
 					return usageError{fmt.Errorf("--format prints to stdout, --out writes files; give one of them")}
 				}
-				return printReport(cmd.OutOrStdout(), args, format, margin)
+				return printReport(cmd.OutOrStdout(), args, format, margin, mixed)
 			}
-			return report(cmd, args, out, texts, margin)
+			return report(cmd, args, out, texts, margin, mixed)
 		},
 	}
 	f := cmd.Flags()
+	f.BoolVar(&mixed, "mixed", false, "average rows that different versions or kernels of the program computed")
 	f.StringVarP(&out, "out", "o", "", "write into this `DIR` (default: the run's own folder)")
 	f.StringVar(&format, "format", "", "print only this `FORMAT` to stdout: "+strings.Join(reports.Formats, ", "))
 	f.StringVar(&against, "against", "", "print the run beside published figures, of `WHOM`: paper (arXiv 2502.16886); with --format md, tex, csv or json")
@@ -60,14 +62,14 @@ their own, which then is a run's folder like any other.`,
 	return cmd
 }
 
-func report(cmd *cobra.Command, dirs []string, out string, texts bool, margin float64) error {
+func report(cmd *cobra.Command, dirs []string, out string, texts bool, margin float64, mixed bool) error {
 	if out == "" {
 		if len(dirs) > 1 {
 			return usageError{fmt.Errorf("merging %d runs needs a folder of its own: --out DIR", len(dirs))}
 		}
 		out = dirs[0]
 	}
-	all, provenance, err := runners.ReadRuns(dirs)
+	all, provenance, err := readToReport(dirs, mixed)
 	if err != nil {
 		return err
 	}
@@ -91,11 +93,24 @@ func report(cmd *cobra.Command, dirs []string, out string, texts bool, margin fl
 	return writeReport(cmd, out, all, reportOptions{texts, margin}, plural(len(all), "row"))
 }
 
-func printReport(w io.Writer, dirs []string, format string, margin float64) error {
+// readToReport reads runs to be averaged, which different programs may have
+// computed only where that is asked for.
+func readToReport(dirs []string, mixed bool) ([]rows.Row, *runners.Provenance, error) {
+	all, provenance, err := runners.ReadRuns(dirs)
+	if err != nil || mixed {
+		return all, provenance, err
+	}
+	if err := provenance.Mixed(); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", strings.Join(dirs, ", "), err)
+	}
+	return all, provenance, nil
+}
+
+func printReport(w io.Writer, dirs []string, format string, margin float64, mixed bool) error {
 	if !reports.IsFormat(format) {
 		return usageError{fmt.Errorf("--format: there is no %q%s", format, spelling.OneOf(format, reports.Formats))}
 	}
-	all, provenance, err := runners.ReadRuns(dirs)
+	all, provenance, err := readToReport(dirs, mixed)
 	if err != nil {
 		return err
 	}
@@ -108,11 +123,11 @@ func printReport(w io.Writer, dirs []string, format string, margin float64) erro
 }
 
 // printAgainst prints runs beside published figures.
-func printAgainst(cmd *cobra.Command, dirs []string, what, format string, margin float64) error {
+func printAgainst(cmd *cobra.Command, dirs []string, what, format string, margin float64, mixed bool) error {
 	if what != "paper" {
 		return usageError{fmt.Errorf("--against %q: there are the figures of paper (arXiv 2502.16886) only", what)}
 	}
-	all, provenance, err := runners.ReadRuns(dirs)
+	all, provenance, err := readToReport(dirs, mixed)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ type Machine struct {
 
 func thisMachine() Machine {
 	m := Machine{
-		CPU: cpuName(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
+		CPU: tensor.Processor(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
 		Kernels: tensor.Level(), Threads: tensor.Threads(),
 	}
 	m.L2, m.L3 = caches()

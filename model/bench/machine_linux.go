@@ -5,22 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 )
-
-// cpuName is the processor's name as the kernel knows it.
-func cpuName() string {
-	raw, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOARCH
-	}
-	if name := field(raw, "model name"); name != "" {
-		return name
-	}
-	return runtime.GOARCH
-}
 
 // field is what stands behind a name and a colon in a file of /proc; empty if
 // the name is not there.

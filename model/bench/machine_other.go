@@ -2,12 +2,7 @@
 
 package bench
 
-import (
-	"errors"
-	"runtime"
-)
-
-func cpuName() string { return runtime.GOARCH }
+import "errors"
 
 func caches() (l2, l3 int64) { return 0, 0 }
 
