@@ -75,7 +75,7 @@ func Describe(ctx context.Context, name string, p hub.Progress) (*Description, e
 // bytes: weights in a format, the full KV cache, and the scratch of prefill.
 func (d *Description) Memory(n int, dtype tensor.DType) int64 {
 	c := d.Config
-	chunk := int64(min(n, chunkTokens))
+	chunk := int64(min(n, chunkTokens()))
 	scratch := 4 * chunk * int64(c.Hidden+2*c.Heads*c.HeadDim)
 	return int64(dtype.BytesPerWeight()*float64(d.packed)) + int64(n)*c.KVBytesPerToken() + scratch
 }

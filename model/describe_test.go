@@ -20,7 +20,7 @@ func TestDescribe(t *testing.T) {
 		t.Errorf("%d parameters, %v; want %d in BF16", d.Parameters, d.Types, want)
 	}
 	// A token more costs its keys and values and, within a chunk, its scratch.
-	if got := d.Memory(3*chunkTokens+1, tensor.Int8) - d.Memory(3*chunkTokens, tensor.Int8); got != c.KVBytesPerToken() {
+	if got := d.Memory(3*chunkTokens()+1, tensor.Int8) - d.Memory(3*chunkTokens(), tensor.Int8); got != c.KVBytesPerToken() {
 		t.Errorf("a token beyond the first chunk costs %d bytes, want %d", got, c.KVBytesPerToken())
 	}
 	if d.Memory(1, tensor.Float32) < 4*want {

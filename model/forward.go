@@ -39,8 +39,19 @@ func (c *kvCache) store(layer, pos int, k, v []float32) {
 }
 
 // chunkTokens is about how many prompt tokens go through all layers together.
-// More would only cost memory; results do not depend on it.
-const chunkTokens = 1024
+// Results do not depend on it. Every thread carries a part of them past all weights:
+// with few it would wait for these, with more than this it would only take memory.
+func chunkTokens() int {
+	const least, perThread = 1024, 128
+	return max(least, perThread*tensor.Threads())
+}
+
+// wholeChunk is chunkTokens in whole segments: all tasks of a chunk's attention are
+// then of one size.
+func wholeChunk(s Shape) int {
+	segment := segmentTokens(s)
+	return (chunkTokens() + segment - 1) / segment * segment
+}
 
 // Prefill runs a prompt through the model with full causal attention and
 // returns its prefix: the KV cache, the logits of the last token, and what
@@ -54,9 +65,7 @@ func (m *Model) Prefill(ctx context.Context, tokens []int32, needs Needs) (*Pref
 // allows it. The result is the same bits as without. marks are lengths of this
 // prompt at which a later one may take over; base may be nil.
 func (m *Model) PrefillAfter(ctx context.Context, base *Prefix, tokens []int32, needs Needs, marks []int) (*Prefix, error) {
-	// Whole segments: all tasks of a chunk's attention are then of one size.
-	segment := segmentTokens(m.Config.Shape)
-	return m.prefill(ctx, base, tokens, needs, marks, (chunkTokens+segment-1)/segment*segment)
+	return m.prefill(ctx, base, tokens, needs, marks, wholeChunk(m.Config.Shape))
 }
 
 // prefill is [Model.PrefillAfter] in chunks of so many tokens.

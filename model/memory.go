@@ -12,7 +12,7 @@ func (c Config) RecordBytes(n int, needs Needs, variants, newTokens int) int64 {
 	if needs.Queries {
 		floats += layers * heads * tokens * int64(c.HeadDim)
 	}
-	chunk := int64(min(n, chunkTokens))
+	chunk := int64(min(n, chunkTokens()))
 	floats += chunk * int64(c.Hidden+2*c.Heads*c.HeadDim)
 	return 4*floats + (tokens+int64(variants)*int64(newTokens))*c.KVBytesPerToken()
 }

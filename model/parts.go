@@ -91,7 +91,7 @@ func (m *Model) Attention(n int) *AttentionPart {
 	s := m.Config.Shape
 	s.Layers = 1
 	part := &AttentionPart{p: NewPrefix(s, n, Needs{}), a: newAttention(s, n)}
-	part.chunk = (chunkTokens + part.a.segment - 1) / part.a.segment * part.a.segment
+	part.chunk = wholeChunk(s)
 	width := s.KVHeads * s.HeadDim
 	keys, values := randomFloats(2, n*width), randomFloats(3, n*width)
 	for pos := range n {

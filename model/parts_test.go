@@ -34,7 +34,7 @@ func TestProducts(t *testing.T) {
 // Outputs of the attention are weighted means of values: never outside them.
 func TestAttentionPart(t *testing.T) {
 	m := openTiny(t, "tiny-m")
-	n := 2*chunkTokens + 5
+	n := 2*chunkTokens() + 5
 	part := m.Attention(n)
 	part.Run()
 	values := slices.Concat(part.p.cache.values[0]...)
