@@ -110,10 +110,31 @@ func (s Summary) AgainstPaper() (Against, error) {
 			}
 		}
 	}
+	if len(out.Lines) == 0 && s.scoresNothing() {
+		return out, fmt.Errorf("the full cache scores 0 on all of these tasks, so there is no share of its score to compare; run more records, or a larger model")
+	}
 	if len(out.Lines) == 0 {
 		return out, fmt.Errorf("the paper has no figure of any of these tasks and variants; its variants are full, refreekv and h2o, snapkv, streamingllm, pyramidkv and cake with budgets of 0.9, 0.5 and 0.2")
 	}
 	return out, nil
+}
+
+// scoresNothing tells whether the full cache was run and scores 0 on every task.
+func (s Summary) scoresNothing() bool {
+	ran := false
+	for _, t := range s.Tables {
+		full := t.full()
+		if full < 0 {
+			continue
+		}
+		for _, c := range t.Lines[full].Cells {
+			if c.Score > 0 {
+				return false
+			}
+			ran = ran || c.Records > 0
+		}
+	}
+	return ran
 }
 
 func (t Table) against(cells []PaperCell, own bool, l Line, k int, task string) (out []AgainstLine) {

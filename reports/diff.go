@@ -19,6 +19,7 @@ type Diff struct {
 	Compared   int         `json:"compared"` // rows that both runs hold
 	OnlyFirst  int         `json:"only_first"`
 	OnlySecond int         `json:"only_second"`
+	Only       []OnlyRow   `json:"only"`   // those that one run lacks
 	Groups     []DiffGroup `json:"groups"` // of every task and variant, in the order of the first run
 	Rows       []DiffRow   `json:"rows"`   // that differ, the largest change of score first
 }
@@ -44,6 +45,14 @@ type DiffGroup struct {
 // same tells whether nothing in the group differs.
 func (g DiffGroup) same() bool {
 	return g.Errors+g.Prompts+g.Texts+g.Kept+g.Scores+g.Fidelity == 0
+}
+
+// An OnlyRow is a row that one of the runs holds alone.
+type OnlyRow struct {
+	Run     int    `json:"run"` // 1 or 2
+	Task    string `json:"task"`
+	Record  string `json:"record"`
+	Variant string `json:"variant"`
 }
 
 // A DiffRow is one record under one variant that differs.
@@ -87,7 +96,7 @@ func Compare(first, second []rows.Row) (Diff, error) {
 		}
 		return k
 	}
-	others := map[diffKey]rows.Row{}
+	others, held := map[diffKey]rows.Row{}, map[diffKey]bool{}
 	for _, r := range second {
 		others[name(r)] = r
 	}
@@ -98,8 +107,10 @@ func Compare(first, second []rows.Row) (Diff, error) {
 		b, ok := others[name(a)]
 		if !ok {
 			d.OnlyFirst++
+			d.Only = append(d.Only, OnlyRow{1, a.Task, a.Record, a.Variant})
 			continue
 		}
+		held[name(a)] = true
 		d.Compared++
 		at, known := groups[[2]string{a.Task, a.Variant}]
 		if !known {
@@ -114,7 +125,12 @@ func Compare(first, second []rows.Row) (Diff, error) {
 			scores[at] = append(scores[at], b.Score-a.Score)
 		}
 	}
-	d.OnlySecond = len(second) - d.Compared
+	for _, b := range second {
+		if !held[name(b)] {
+			d.OnlySecond++
+			d.Only = append(d.Only, OnlyRow{2, b.Task, b.Record, b.Variant})
+		}
+	}
 	for i := range d.Groups {
 		d.Groups[i].finish(scores[i])
 	}

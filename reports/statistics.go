@@ -222,11 +222,12 @@ func middle(values []float64) *stats.Interval {
 // themselves and those of the averages among themselves, and gives the verdicts.
 func (t *Table) judge(full int) {
 	var single, overall []*Comparison
-	var seen []float64
+	var seen, levels []float64
 	for l := range t.Lines {
 		for k := range t.Tasks {
 			if c := t.Lines[l].Cells[k].Against; c != nil {
 				single = append(single, c)
+				levels = append(levels, t.level(full, k))
 				seen = append(seen, stats.SeenFrom(t.Margin/t.level(full, k)))
 			}
 		}
@@ -244,11 +245,11 @@ func (t *Table) judge(full int) {
 		}
 	}
 	for i, c := range single {
-		c.judge(t.Margin, seen[i], len(single))
+		c.judge(t.Margin, levels[i], seen[i], len(single))
 	}
 	for l := range t.Lines {
 		if c := t.Lines[l].Average.Against; c != nil {
-			c.judge(t.Margin, t.seenOverall(l, full), len(overall))
+			c.judge(t.Margin, t.Lines[full].Average.Score, t.seenOverall(l, full), len(overall))
 		}
 	}
 }

@@ -57,10 +57,13 @@ func TestVerdicts(t *testing.T) {
 		"within a wider margin":        {repeated(300, 0.5), repeated(300, 0.48), 2.5, Lossless, [2]int{0, 0}},
 		"every record gains":           {repeated(300, 0.5), repeated(300, 0.7), 1, Lossless, [2]int{0, 0}},
 		// Five losses are significant at 2/32 only.
-		"five losses":   {repeated(5, 1), repeated(5, 0), 1, Unclear, [2]int{6, 6}},
-		"seven losses":  {repeated(7, 1), repeated(7, 0), 1, Worse, [2]int{0, 0}},
-		"pure scatter":  {repeated(200, 0.5), noisy, 1, Unclear, [2]int{700, 800}},
-		"a task of 0 %": {repeated(50, 0), repeated(50, 0), 1, Lossless, [2]int{0, 0}},
+		"five losses":  {repeated(5, 1), repeated(5, 0), 1, Unclear, [2]int{6, 6}},
+		"seven losses": {repeated(7, 1), repeated(7, 0), 1, Worse, [2]int{0, 0}},
+		"pure scatter": {repeated(200, 0.5), noisy, 1, Unclear, [2]int{700, 800}},
+		// Where the full cache scores nothing, nothing can be lost.
+		"a task of 0 %":   {repeated(500, 0), repeated(500, 0), 1, Unclear, [2]int{0, 0}},
+		"a task of 0.9 %": {repeated(500, 0.009), repeated(500, 0), 1, Unclear, [2]int{0, 0}},
+		"a task of 2 %":   {repeated(500, 0.02), repeated(500, 0.02), 1, Lossless, [2]int{0, 0}},
 	} {
 		all := scoredRows("a", map[string][]float64{"full": c.full, "h2o": c.pruned}, "full", "h2o")
 		s, err := Summarize(all, Options{Margin: c.margin})

@@ -158,6 +158,14 @@ func TestTimings(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	out.Reset()
+	for i := range all {
+		all[i].Tokens = nil
+	}
+	Timings(&out, all)
+	if got, want := out.String(), "prefill 2.0 s (100 tok/s), selection 3.00 s, decode 4.0 s\n"; got != want {
+		t.Errorf("without tokens: %q, want %q", got, want)
+	}
+	out.Reset()
 	Timings(&out, nil)
 	if out.Len() != 0 {
 		t.Errorf("timings of nothing: %q", out.String())

@@ -226,7 +226,7 @@ func Timings(w io.Writer, all []rows.Row) {
 		tokens -= shared
 	}
 	fmt.Fprintf(w, "prefill %.1f s (%.0f tok/s), selection %.2f s, decode %.1f s", prefill, float64(tokens)/prefill, selecting, decode)
-	if decode > 0 {
+	if decode > 0 && generated > 0 { // rows that are published hold no tokens
 		fmt.Fprintf(w, " (%.0f tok/s over all variants)", float64(generated)/decode)
 	}
 	fmt.Fprintln(w)

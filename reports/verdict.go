@@ -35,7 +35,8 @@ type Verdict string
 // The verdicts. Lossless: even the lower end of the difference's interval, and
 // the loss that so few records may fail to show, are within the margin. Worse:
 // the difference is below 0 and significant after correction. Unclear: neither;
-// more records would tell.
+// more records would tell, unless the full cache itself scores no more than the
+// margin.
 const (
 	Lossless Verdict = "lossless"
 	Worse    Verdict = "worse"
@@ -45,12 +46,14 @@ const (
 // significant is the level of the corrected tests.
 const significant = 0.05
 
-// judge sets the verdict of a comparison whose other figures stand. seen is the
-// number of records from which Unseen is within the margin, comparisons how many
-// the p-value was corrected for.
-func (c *Comparison) judge(margin, seen float64, comparisons int) {
+// judge sets the verdict of a comparison whose other figures stand. level is the
+// full cache's score in points, seen the number of records from which Unseen is
+// within the margin, comparisons how many the p-value was corrected for.
+func (c *Comparison) judge(margin, level, seen float64, comparisons int) {
 	const slack = 1e-9 // of rounding
 	switch {
+	case level <= margin && c.Interval.Low <= slack:
+		c.Verdict = Unclear // where nothing can be lost, keeping it shows nothing
 	case c.Interval.Low >= -margin-slack && c.Unseen <= margin+slack:
 		c.Verdict = Lossless
 	case c.Difference < 0 && c.Adjusted < significant:

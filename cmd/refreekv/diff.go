@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -78,37 +79,132 @@ func readDiff(first, second string) (reports.Diff, []runners.Difference, error) 
 
 func printDiff(w io.Writer, d reports.Diff, settings []runners.Difference, most int) {
 	for _, s := range settings {
-		fmt.Fprintf(w, "%s: %s → %s\n", s.Name, shortened(s.First), shortened(s.Second))
+		printSetting(w, s)
 	}
 	if len(settings) > 0 {
 		fmt.Fprintln(w)
 	}
 	fmt.Fprintln(w, d.Headline())
-	if changed := d.Changed(); len(changed) > 0 {
-		fmt.Fprintln(w)
-		table(w, func(row func(string, ...any)) {
-			row("task\tvariant\trows\terrors\tprompts\ttexts\tkept\tscores\tfidelity\tmean\tchange\tp")
-			for _, g := range changed {
-				row("%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.2f → %.2f\t%+.2f\t%.3f", g.Task, g.Variant, g.Rows, g.Errors, g.Prompts, g.Texts, g.Kept, g.Scores, g.Fidelity, g.First, g.Second, g.Second-g.First, g.P)
-			}
-		})
-	}
-	if most == 0 || len(d.Rows) == 0 {
+	printGroups(w, d.Changed())
+	if most == 0 {
 		return
 	}
-	fmt.Fprintf(w, "\nrows that changed most:\n")
+	printOnly(w, d.Only, most)
+	if len(d.Rows) > 0 {
+		fmt.Fprintf(w, "\nrows that changed most:\n")
+	}
 	for _, r := range d.Rows[:min(most, len(d.Rows))] {
-		fmt.Fprintf(w, "%s, record %s, %s (%s): score %.1f → %.1f, kept %.1f%% → %.1f%%\n", r.Task, r.Record, r.Variant, strings.Join(r.Differs, ", "), r.Score[0], r.Score[1], r.Budget[0], r.Budget[1])
-		if r.Text[0] == r.Text[1] && r.Error[0] == r.Error[1] {
-			continue
+		printRow(w, r)
+	}
+}
+
+// printSetting prints a setting that differs in a line, or in three.
+func printSetting(w io.Writer, s runners.Difference) {
+	line := fmt.Sprintf("%s: %s → %s", s.Name, shortened(s.First), shortened(s.Second))
+	if utf8.RuneCountInString(line) > helpWidth {
+		line = fmt.Sprintf("%s:\n  - %s\n  + %s", s.Name, shortened(s.First), shortened(s.Second))
+	}
+	fmt.Fprintln(w, line)
+}
+
+// nameWidth is how much of a line a variant's name takes beside its figures.
+const nameWidth = 26
+
+// wrapped breaks a name between its settings into lines, indented.
+func wrapped(name string) []string {
+	var out []string
+	line := " "
+	for _, word := range strings.Fields(name) {
+		if line != " " && utf8.RuneCountInString(line+" "+word) > nameWidth {
+			out, line = append(out, line), "   "
 		}
-		for i, sign := range []string{"-", "+"} {
-			text := r.Text[i]
-			if r.Error[i] != "" {
-				text = "error: " + r.Error[i]
+		line += " " + word
+	}
+	return append(out, line)
+}
+
+// printGroups prints how many rows of each task and variant differ in what.
+func printGroups(w io.Writer, changed []reports.DiffGroup) {
+	if len(changed) == 0 {
+		return
+	}
+	errors, prompts := 0, 0
+	for _, g := range changed {
+		errors, prompts = errors+g.Errors, prompts+g.Prompts
+	}
+	if errors > 0 {
+		fmt.Fprintf(w, "%s: an error in one run only, or another one\n", plural(errors, "row"))
+	}
+	if prompts > 0 {
+		fmt.Fprintf(w, "%s: another prompt; what else differs there is no effect of the variant\n", plural(prompts, "row"))
+	}
+	fmt.Fprintln(w)
+	var lines strings.Builder
+	table(&lines, func(row func(string, ...any)) {
+		row("rows that differ in\trows\ttexts\tkept\tscores\tfidelity\tchange\tp")
+		task := ""
+		for _, g := range changed {
+			if g.Task != task {
+				task = g.Task
+				row("%s\t\t\t\t\t\t\t", task)
 			}
-			fmt.Fprintf(w, "  %s %s\n", sign, shortened(text))
+			name := wrapped(g.Variant)
+			for _, part := range name[:len(name)-1] {
+				row("%s\t\t\t\t\t\t\t", part)
+			}
+			row("%s\t%d\t%d\t%d\t%d\t%d\t%+.2f\t%.3f", name[len(name)-1], g.Rows, g.Texts, g.Kept, g.Scores, g.Fidelity, g.Second-g.First, g.P)
 		}
+	})
+	for line := range strings.Lines(lines.String()) {
+		fmt.Fprintln(w, strings.TrimRight(line, " \n"))
+	}
+	fmt.Fprintln(w, "change: of the mean score, in points; p: of a paired sign-flip test")
+}
+
+// printOnly prints the records that one run lacks, with the variants.
+func printOnly(w io.Writer, only []reports.OnlyRow, most int) {
+	type record struct {
+		run          int
+		task, record string
+	}
+	var order []record
+	variants := map[record][]string{}
+	for _, o := range only {
+		r := record{o.Run, o.Task, o.Record}
+		if variants[r] == nil {
+			order = append(order, r)
+		}
+		variants[r] = append(variants[r], o.Variant)
+	}
+	for i, r := range order {
+		if i == 0 {
+			fmt.Fprintln(w)
+		}
+		if i == most {
+			fmt.Fprintf(w, "and %s more; --rows shows more of them, --json all\n", plural(len(order)-most, "record"))
+			return
+		}
+		which := strings.Join(variants[r], ", ")
+		if n := len(variants[r]); n > 2 {
+			which = plural(n, "variant")
+		}
+		fmt.Fprintf(w, "only in the %s run: %s, record %s: %s\n", [...]string{1: "first", 2: "second"}[r.run], r.task, r.record, which)
+	}
+}
+
+// printRow prints what differs in a row.
+func printRow(w io.Writer, r reports.DiffRow) {
+	fmt.Fprintf(w, "%s, record %s, %s: %s\n", r.Task, r.Record, r.Variant, strings.Join(r.Differs, ", "))
+	fmt.Fprintf(w, "  score %.1f → %.1f, kept %.1f%% → %.1f%%\n", r.Score[0], r.Score[1], r.Budget[0], r.Budget[1])
+	if r.Text[0] == r.Text[1] && r.Error[0] == r.Error[1] {
+		return
+	}
+	for i, sign := range []string{"-", "+"} {
+		text := r.Text[i]
+		if r.Error[i] != "" {
+			text = "error: " + r.Error[i]
+		}
+		fmt.Fprintf(w, "  %s %s\n", sign, shortened(text))
 	}
 }
 
@@ -123,9 +219,9 @@ func printJSON(w io.Writer, v any) error {
 	return nil
 }
 
-// shortened is a text as one line of at most 100 characters.
+// shortened is a text as one line that fits behind a mark.
 func shortened(s string) string {
-	const most = 100
+	const most = helpWidth - len("  + ")
 	s = strings.Join(strings.Fields(s), " ")
 	if runes := []rune(s); len(runes) > most {
 		s = string(runes[:most-1]) + "…"
