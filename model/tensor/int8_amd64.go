@@ -1,13 +1,6 @@
 package tensor
 
-import (
-	"math"
-	"unsafe"
-)
-
-// An int8Kernel computes a tile of as many rows as its name says over so many
-// blocks; lda is in bytes.
-type int8Kernel func(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)
+import "unsafe"
 
 // Bytes of a block of activations: values of one byte or of two, scale and start.
 const (
@@ -48,11 +41,4 @@ func int8Tile256(c []float32, ldc int, a []byte, stride, rows int, b []byte) {
 	for j := 0; j < Panel; j += 8 {
 		int8x256xKernels[rows-1](&c[j], ldc, &a[0], stride, &b[4*j], len(b)/panelBlock)
 	}
-}
-
-// int8Constants are what the quantising kernels load.
-//
-//lint:ignore U1000 read by the assembly only
-var int8Constants = [...]uint32{
-	math.Float32bits(int8Most), math.Float32bits(1. / int8Most), math.Float32bits(int8Least), math.Float32bits(float32(math.NaN())), 1<<31 - 1,
 }

@@ -22,7 +22,7 @@ var (
 // tiles of the kernels in use. Work is best handed out in multiples of it.
 func TileRows() int { return taskRows }
 
-// Level names the instruction set of the kernels in use: avx512, avx2 or go.
+// Level names the instruction set of the kernels in use: avx512, avx2, neon or go.
 // The environment variable REFREEKV_KERNELS forces one.
 func Level() string { return level }
 

@@ -6,10 +6,6 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// A kernel computes a tile of as many rows as its name says: C [rows][columns]
-// (+)= A [rows][k] · B [k][columns], strides in floats.
-type kernel func(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
-
 // available lists the levels this machine can run, best first.
 func available() []string {
 	var levels []string
@@ -67,14 +63,4 @@ func tileHalves256(c []float32, ldc int, a []float32, lda, rows int, b []uint32,
 	}
 	bf16x256lowKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, 0)
 	bf16x256highKernels[rows-1](&c[Panel/2], ldc, &a[0], lda, words(b), halfPanel, k, 0)
-}
-
-// words passes a bfloat16 panel to a kernel.
-func words(b []uint32) *float32 { return (*float32)(unsafe.Pointer(unsafe.SliceData(b))) }
-
-func flag(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }

@@ -1,0 +1,33 @@
+//go:build amd64 || arm64
+
+package tensor
+
+import (
+	"math"
+	"unsafe"
+)
+
+// A kernel computes a tile of as many rows as its name says: C [rows][columns]
+// (+)= A [rows][k] · B [k][columns], strides in floats.
+type kernel func(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+
+// An int8Kernel computes a tile of as many rows as its name says over so many
+// blocks; lda is in bytes.
+type int8Kernel func(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)
+
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// words passes a bfloat16 panel to a kernel.
+func words(b []uint32) *float32 { return (*float32)(unsafe.Pointer(unsafe.SliceData(b))) }
+
+// int8Constants are what the quantising kernels load.
+//
+//lint:ignore U1000 read by the assembly only
+var int8Constants = [...]uint32{
+	math.Float32bits(int8Most), math.Float32bits(1. / int8Most), math.Float32bits(int8Least), math.Float32bits(float32(math.NaN())), 1<<31 - 1,
+}
