@@ -69,7 +69,7 @@ func codeBlocks(document string) (out []codeBlock) {
 
 // byHand are documents whose commands measure a machine for minutes: they are
 // checked, not run.
-var byHand = []string{"performance.md", "reliability.md"}
+var byHand = []string{"performance.md", "reliability.md", "dtypes.md"}
 
 // TestDocuments runs README and every guide as a reader would: its files are
 // written, its commands run in order in one folder, with the outputs that it shows.
