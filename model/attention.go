@@ -1,6 +1,10 @@
 package model
 
-import "refreekv/model/tensor"
+import (
+	"slices"
+
+	"refreekv/model/tensor"
+)
 
 // attention computes causal attention of a chunk of queries over the cache.
 // Queries are taken in blocks of a few positions, all query heads of a KV head
@@ -57,30 +61,63 @@ func newAttention(s Shape, tokens int) attention {
 	return a
 }
 
-// run attends with the n queries at positions start… (q: [n][heads·headDim],
-// scaled by log2(e)/sqrt(headDim)) over all keys up to their own, writes the
-// outputs to out ([n][heads·headDim]) and records what the prefix asks for.
-func (a *attention) run(p *Prefix, l, window, start, n int, q, out []float32) {
-	segments := (n + a.segment - 1) / a.segment
-	tasks := segments * a.shape.KVHeads
-	if p.needs.ColumnSums {
-		a.clearSums(tasks, p.Len())
-	}
-	tensor.Parallel(tasks, func(task, worker int) {
-		// The last segment sees the most keys: it starts first.
-		segment, kv := segments-1-task/a.shape.KVHeads, task%a.shape.KVHeads
+// run attends with the queries of some spans (q: [rows][heads·headDim], scaled by
+// log2(e)/sqrt(headDim)) over all keys of their prompts up to their own, writes the
+// outputs to out ([rows][heads·headDim]) and records what the prompts ask for.
+func (a *attention) run(spans []span, l, window int, q, out []float32) {
+	tasks := a.tasks(spans)
+	tensor.Parallel(len(tasks), func(i, worker int) {
+		t := tasks[i]
+		s, width := spans[t.span], a.shape.Heads*a.shape.HeadDim
 		var sums []float32
-		if p.needs.ColumnSums {
-			sums = a.sums[segment*a.shape.KVHeads+kv]
+		if s.p.needs.ColumnSums {
+			sums = a.sums[t.sums]
 		}
-		for from := segment * a.segment; from < min((segment+1)*a.segment, n); from += a.block {
-			a.queries(p, l, kv, window, start, from, min(from+a.block, n, (segment+1)*a.segment), q, out, sums, &a.workers[worker])
+		end := min((t.segment+1)*a.segment, s.n)
+		for from := t.segment * a.segment; from < end; from += a.block {
+			a.queries(s.p, l, t.kv, window, s.start, from, min(from+a.block, end), q[s.row*width:], out[s.row*width:], sums, &a.workers[worker])
 		}
 	})
-	if p.needs.ColumnSums {
-		a.mergeSums(p, l, segments)
+	first := 0
+	for _, s := range spans {
+		if s.p.needs.ColumnSums {
+			a.mergeSums(s.p, l, first, a.segments(s))
+			first += a.segments(s) * a.shape.KVHeads
+		}
 	}
 }
+
+// An attentionTask is a segment of a span's queries over one KV head.
+type attentionTask struct {
+	span, segment, kv int
+	keys              int // that its last query sees
+	sums              int // place of its column sums, where they are asked for
+}
+
+// tasks lists the tasks of some spans, those that see the most keys first.
+func (a *attention) tasks(spans []span) []attentionTask {
+	var out []attentionTask
+	sums := 0
+	for i, s := range spans {
+		segments := a.segments(s)
+		for segment := segments - 1; segment >= 0; segment-- {
+			for kv := range a.shape.KVHeads {
+				out = append(out, attentionTask{i, segment, kv, s.start + min((segment+1)*a.segment, s.n), sums + segment*a.shape.KVHeads + kv})
+			}
+		}
+		if s.p.needs.ColumnSums {
+			a.clearSums(sums, segments*a.shape.KVHeads, s.p.Len())
+			sums += segments * a.shape.KVHeads
+		}
+	}
+	if len(spans) > 1 {
+		slices.SortStableFunc(out, func(a, b attentionTask) int { return b.keys - a.keys })
+	}
+	return out
+}
+
+// segments is how many segments a span's queries make.
+func (a *attention) segments(s span) int { return (s.n + a.segment - 1) / a.segment }
 
 // queries attends with the chunk's rows [from, to) of one KV head's group.
 func (a *attention) queries(p *Prefix, l, kv, window, start, from, to int, q, out, sums []float32, s *attentionScratch) {
@@ -173,22 +210,30 @@ func (a *attention) record(p *Prefix, l, head, inGroup, lo, pos int, weights []f
 	}
 }
 
-func (a *attention) clearSums(tasks, tokens int) {
-	for len(a.sums) < tasks {
-		a.sums = append(a.sums, make([]float32, a.shape.Group()*tokens))
-	}
-	for _, sums := range a.sums[:tasks] {
-		clear(sums)
+// clearSums makes zero sums of so many tasks, from the place first on, for a prompt
+// of so many tokens.
+func (a *attention) clearSums(first, tasks, tokens int) {
+	need := a.shape.Group() * tokens
+	for i := first; i < first+tasks; i++ {
+		if i == len(a.sums) {
+			a.sums = append(a.sums, nil)
+		}
+		if cap(a.sums[i]) < need {
+			a.sums[i] = make([]float32, need)
+		}
+		a.sums[i] = a.sums[i][:need]
+		clear(a.sums[i])
 	}
 }
 
-// mergeSums adds the tasks' column sums in the order of their positions, so
-// that the result does not depend on which thread did what.
-func (a *attention) mergeSums(p *Prefix, l, segments int) {
+// mergeSums adds the column sums of a prompt's tasks, which stand from the place
+// first on, in the order of their positions, so that the result does not depend on
+// which thread did what.
+func (a *attention) mergeSums(p *Prefix, l, first, segments int) {
 	g, n := a.shape.Group(), p.Len()
 	tensor.Parallel(a.shape.Heads, func(head, _ int) {
 		for segment := range segments {
-			sums := a.sums[segment*a.shape.KVHeads+head/g]
+			sums := a.sums[first+segment*a.shape.KVHeads+head/g]
 			tensor.Add(p.layers[l].sums[head], sums[head%g*n:(head%g+1)*n])
 		}
 	})

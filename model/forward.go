@@ -42,9 +42,12 @@ func (c *kvCache) store(layer, pos int, k, v []float32) {
 // Results do not depend on it. Every thread carries a part of them past all weights:
 // with few it would wait for these, with more than this it would only take memory.
 func chunkTokens() int {
-	const least, perThread = 1024, 128
-	return max(least, perThread*tensor.Threads())
+	const least = 1024
+	return max(least, rowsPerThread*tensor.Threads())
 }
+
+// rowsPerThread is how many rows a thread should carry past the weights at least.
+const rowsPerThread = 128
 
 // wholeChunk is chunkTokens in whole segments: all tasks of a chunk's attention are
 // then of one size.
@@ -70,18 +73,13 @@ func (m *Model) PrefillAfter(ctx context.Context, base *Prefix, tokens []int32, 
 
 // prefill is [Model.PrefillAfter] in chunks of so many tokens.
 func (m *Model) prefill(ctx context.Context, base *Prefix, tokens []int32, needs Needs, marks []int, chunk int) (*Prefix, error) {
-	if err := m.checkTokens(tokens); err != nil {
+	p, err := m.begin(base, tokens, needs)
+	if err != nil {
 		return nil, err
 	}
 	n := len(tokens)
-	p := NewPrefix(m.Config.Shape, n, needs)
-	p.model, p.prompt = m, slices.Clone(tokens)
-	for i := range m.ropes {
-		m.ropes[i].cover(n)
-	}
 	marks = p.usable(marks)
-	p.takeOver(base)
-	run := newPass(m, p, min(n-p.shared, chunk))
+	run := newPass(m, []*Prefix{p}, min(n-p.shared, chunk))
 	for start := p.shared; start < n; {
 		end := min(start+run.most, n)
 		for len(marks) > 0 && marks[0] <= start {
@@ -90,7 +88,7 @@ func (m *Model) prefill(ctx context.Context, base *Prefix, tokens []int32, needs
 		if len(marks) > 0 {
 			end = min(end, marks[0])
 		}
-		if err := run.chunk(ctx, tokens[start:end], start); err != nil {
+		if err := run.chunk(ctx, []span{{p: p, start: start, n: end - start}}); err != nil {
 			return nil, fmt.Errorf("prefill of %d tokens: %w", n, err)
 		}
 		if len(marks) > 0 && end == marks[0] {
@@ -98,11 +96,21 @@ func (m *Model) prefill(ctx context.Context, base *Prefix, tokens []int32, needs
 		}
 		start = end
 	}
-	p.logits = make([]float32, m.Config.Vocab)
-	last := make([]float32, m.Config.Hidden)
-	tensor.RMSNorm(last, run.x[(run.n-1)*m.Config.Hidden:run.n*m.Config.Hidden], m.norm, m.Config.RMSEps)
-	mulPanels(m.head, p.logits, m.head.Input(&run.workers[0].in, last, m.Config.Hidden, 1))
-	tensor.SoftCap(p.logits, float32(m.Config.LogitCap))
+	run.predict()
+	return p, nil
+}
+
+// begin is the prefix of a prompt with what it takes over from base.
+func (m *Model) begin(base *Prefix, tokens []int32, needs Needs) (*Prefix, error) {
+	if err := m.checkTokens(tokens); err != nil {
+		return nil, err
+	}
+	p := NewPrefix(m.Config.Shape, len(tokens), needs)
+	p.model, p.prompt = m, slices.Clone(tokens)
+	for i := range m.ropes {
+		m.ropes[i].cover(len(tokens))
+	}
+	p.takeOver(base)
 	return p, nil
 }
 
@@ -121,13 +129,20 @@ func (m *Model) checkTokens(tokens []int32) error {
 	return nil
 }
 
-// A pass carries chunks of a prompt through the layers. Rows are prompt tokens
-// of the chunk.
+// A span is the part of a prompt that a chunk carries: n tokens from position start
+// on, in the chunk's rows from row on.
+type span struct {
+	p             *Prefix
+	start, row, n int
+}
+
+// A pass carries chunks of a prompt, or several short prompts together, through the
+// layers. Rows are the chunk's tokens.
 type pass struct {
 	m         *Model
-	p         *Prefix
 	most      int       // longest chunk
-	start, n  int       // first position and length of the chunk at hand
+	spans     []span    // of the chunk at hand
+	n         int       // its rows
 	x         []float32 // [most][hidden] residual stream
 	q, attn   []float32 // [most][heads·headDim] queries and attention outputs
 	attention attention
@@ -166,21 +181,25 @@ func rowBlock(n, blocks, block int) (from, to int) {
 	return block * tiles / blocks * tile, min((block+1)*tiles/blocks*tile, n)
 }
 
-func newPass(m *Model, p *Prefix, most int) *pass {
-	c := m.Config
-	a := newAttention(c.Shape, p.Len())
+func newPass(m *Model, prompts []*Prefix, most int) *pass {
+	c, longest := m.Config, 0
+	var needs Needs
+	for _, p := range prompts {
+		longest, needs = max(longest, p.Len()), needs.Union(p.needs)
+	}
+	a := newAttention(c.Shape, longest)
 	a.scoreCap = float32(c.ScoreCap * math.Log2E)
 	run := &pass{
-		m: m, p: p, most: most, attention: a,
+		m: m, most: most, attention: a,
 		x:       make([]float32, most*c.Hidden),
 		q:       make([]float32, most*c.Heads*c.HeadDim),
 		attn:    make([]float32, most*c.Heads*c.HeadDim),
 		workers: make([]rowScratch, tensor.Threads()),
 	}
-	if p.needs.QueryMoments {
+	if needs.QueryMoments {
 		run.bare = make([]float32, most*c.Heads*c.HeadDim)
 	}
-	if p.needs.HiddenMoments {
+	if needs.HiddenMoments {
 		run.hidden = make([]float32, most*c.Hidden)
 	}
 	rows := min(most, mostRows+tensor.TileRows())
@@ -197,13 +216,17 @@ func newPass(m *Model, p *Prefix, most int) *pass {
 // chunk carries one chunk through all layers. Between two layers' attentions a
 // task takes its rows through output product, feed-forward and the next
 // layer's query, key and value products without waiting for the others.
-func (r *pass) chunk(ctx context.Context, tokens []int32, start int) error {
-	r.start, r.n = start, len(tokens)
+func (r *pass) chunk(ctx context.Context, spans []span) error {
 	hidden := r.m.Config.Hidden
-	for i, token := range tokens {
-		if err := r.m.embedToken(r.x[i*hidden:(i+1)*hidden], token); err != nil {
-			return err
+	r.spans, r.n = spans, 0
+	for _, s := range spans {
+		for i, token := range s.p.prompt[s.start : s.start+s.n] {
+			row := s.row + i
+			if err := r.m.embedToken(r.x[row*hidden:(row+1)*hidden], token); err != nil {
+				return err
+			}
 		}
+		r.n += s.n
 	}
 	blocks := rowBlocks(r.n)
 	tensor.Parallel(blocks, func(block, worker int) {
@@ -218,7 +241,7 @@ func (r *pass) chunk(ctx context.Context, tokens []int32, start int) error {
 		if l+1 == len(r.m.layers) {
 			break
 		}
-		r.attention.run(r.p, l, r.m.layers[l].Window, r.start, r.n, r.q, r.attn)
+		r.attention.run(r.spans, l, r.m.layers[l].Window, r.q, r.attn)
 		tensor.Parallel(blocks, func(block, worker int) {
 			from, to := rowBlock(r.n, blocks, block)
 			r.attentionOutput(l, from, to, &r.workers[worker])
@@ -231,16 +254,40 @@ func (r *pass) chunk(ctx context.Context, tokens []int32, start int) error {
 }
 
 // lastLayer attends with what the last layer's attention is asked for and carries
-// the prompt's last token, whose logits are all that is left to compute, on.
+// the prompts' last tokens, whose logits are all that is left to compute, on.
 func (r *pass) lastLayer() {
-	l, width := len(r.m.layers)-1, r.m.Config.Heads*r.m.Config.HeadDim
-	from := max(0, r.p.lastAttended()-r.start)
-	if from < r.n {
-		r.attention.run(r.p, l, r.m.layers[l].Window, r.start+from, r.n-from, r.q[from*width:], r.attn[from*width:])
+	l := len(r.m.layers) - 1
+	var attended []span
+	var ends []int // rows of the prompts' last tokens
+	for _, s := range r.spans {
+		if from := max(0, s.p.lastAttended()-s.start); from < s.n {
+			attended = append(attended, span{s.p, s.start + from, s.row + from, s.n - from})
+		}
+		if s.start+s.n == s.p.Len() {
+			ends = append(ends, s.row+s.n-1)
+		}
 	}
-	if r.start+r.n == r.p.Len() {
-		r.attentionOutput(l, r.n-1, r.n, &r.workers[0])
-		r.feedForward(l, r.n-1, r.n, &r.workers[0])
+	r.attention.run(attended, l, r.m.layers[l].Window, r.q, r.attn)
+	tensor.Parallel(len(ends), func(i, worker int) {
+		r.attentionOutput(l, ends[i], ends[i]+1, &r.workers[worker])
+		r.feedForward(l, ends[i], ends[i]+1, &r.workers[worker])
+	})
+}
+
+// predict computes the logits of the prompts whose last tokens are in the chunk.
+func (r *pass) predict() {
+	c := r.m.Config
+	last, rows := make([]float32, len(r.spans)*c.Hidden), 0
+	for _, s := range r.spans {
+		row := s.row + s.n - 1
+		tensor.RMSNorm(last[rows*c.Hidden:(rows+1)*c.Hidden], r.x[row*c.Hidden:(row+1)*c.Hidden], r.m.norm, c.RMSEps)
+		rows++
+	}
+	logits := make([]float32, rows*c.Vocab)
+	mulPanels(r.m.head, logits, r.m.head.Input(&r.workers[0].in, last, c.Hidden, rows))
+	tensor.SoftCap(logits, float32(c.LogitCap))
+	for i, s := range r.spans {
+		s.p.logits = logits[i*c.Vocab : (i+1)*c.Vocab : (i+1)*c.Vocab]
 	}
 }
 
@@ -267,32 +314,48 @@ func (r *pass) attentionInput(l, from, to int, s *rowScratch) {
 	c, layer := r.m.Config, &r.m.layers[l]
 	r.normRows(s.norm, from, to, layer.attnNorm)
 	rows, width := to-from, layer.qkv.N
-	queries := c.Heads * c.HeadDim
 	first := 0
-	if r.start+to <= r.p.queried(l) {
-		first = queries / tensor.Panel // keys and values alone
+	if !r.queried(l, from, to) {
+		first = c.Heads * c.HeadDim / tensor.Panel // keys and values alone
 	}
 	layer.qkv.Mul(s.wide, width, layer.qkv.Input(&s.in, s.norm, c.Hidden, rows), first, layer.qkv.Panels())
-	for i := range rows {
-		qkv, pos := s.wide[i*width:(i+1)*width], r.start+from+i
-		var cos, sin []float32
-		if layer.Rope >= 0 {
-			cos, sin = r.m.ropes[layer.Rope].row(pos)
-		}
-		r.m.biasAndNorm(l, qkv)
-		if r.bare != nil {
-			copy(r.bare[(from+i)*queries:(from+i+1)*queries], qkv)
-		}
-		keys, values := r.m.rotate(qkv, cos, sin)
-		r.p.cache.store(l, pos, keys, values)
-		copy(r.q[(from+i)*queries:(from+i+1)*queries], qkv)
-		if r.p.needs.Queries {
-			copy(r.p.layers[l].queries[pos*queries:(pos+1)*queries], qkv)
+	for _, span := range r.spans {
+		for row := max(from, span.row); row < min(to, span.row+span.n); row++ {
+			r.storeToken(l, span.p, span.start+row-span.row, row, s.wide[(row-from)*width:(row-from+1)*width])
 		}
 	}
 	if r.hidden != nil {
 		copy(r.hidden[from*c.Hidden:to*c.Hidden], s.norm)
 	}
+}
+
+// storeToken rotates one token's queries and keys and puts them where they belong.
+func (r *pass) storeToken(l int, p *Prefix, pos, row int, qkv []float32) {
+	layer, queries := &r.m.layers[l], r.m.Config.Heads*r.m.Config.HeadDim
+	var cos, sin []float32
+	if layer.Rope >= 0 {
+		cos, sin = r.m.ropes[layer.Rope].row(pos)
+	}
+	r.m.biasAndNorm(l, qkv)
+	if r.bare != nil {
+		copy(r.bare[row*queries:(row+1)*queries], qkv)
+	}
+	keys, values := r.m.rotate(qkv, cos, sin)
+	p.cache.store(l, pos, keys, values)
+	copy(r.q[row*queries:(row+1)*queries], qkv)
+	if p.needs.Queries {
+		copy(p.layers[l].queries[pos*queries:(pos+1)*queries], qkv)
+	}
+}
+
+// queried tells whether a layer must compute the query of any row in [from, to).
+func (r *pass) queried(l, from, to int) bool {
+	for _, s := range r.spans {
+		if row := max(from, s.row+s.p.queried(l)-s.start); row < min(to, s.row+s.n) {
+			return true
+		}
+	}
+	return false
 }
 
 // embedToken reads a token's embedding, [hidden], from the mapped file.

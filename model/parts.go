@@ -105,7 +105,7 @@ func (m *Model) Attention(n int) *AttentionPart {
 // Run attends with all n queries, in chunks as prefill does.
 func (a *AttentionPart) Run() {
 	for start := 0; start < a.p.Len(); start += a.chunk {
-		a.a.run(a.p, 0, 0, start, min(a.chunk, a.p.Len()-start), a.q, a.out)
+		a.a.run([]span{{p: a.p, start: start, n: min(a.chunk, a.p.Len()-start)}}, 0, 0, a.q, a.out)
 	}
 }
 

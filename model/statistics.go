@@ -47,19 +47,25 @@ func (m *moments) over() []float64 {
 	return out
 }
 
-// recordMoments adds the chunk's queries and hidden states to a layer's moments,
-// in order and a segment at a time: the result depends neither on the number of
-// threads nor on where chunks begin.
+// recordMoments adds the chunk's queries and hidden states to a layer's moments.
 func (r *pass) recordMoments(l int) {
-	c, layer, segment := r.m.Config, &r.p.layers[l], r.attention.segment
+	for _, s := range r.spans {
+		r.recordMomentsOf(s, l)
+	}
+}
+
+// recordMomentsOf adds those of one prompt, in order and a segment at a time: the
+// result depends neither on the number of threads nor on where chunks begin.
+func (r *pass) recordMomentsOf(s span, l int) {
+	c, layer, segment := r.m.Config, &s.p.layers[l], r.attention.segment
 	parts := func(add func(from, rows int)) {
-		for from := max(0, MomentsFrom-r.start); from < r.n; {
-			to := min((r.start+from)/segment*segment+segment-r.start, r.n)
-			add(from, to-from)
+		for from := max(0, MomentsFrom-s.start); from < s.n; {
+			to := min((s.start+from)/segment*segment+segment-s.start, s.n)
+			add(s.row+from, to-from)
 			from = to
 		}
 	}
-	if r.bare != nil {
+	if s.p.needs.QueryMoments {
 		if layer.moments == nil {
 			layer.moments = make([]moments, c.Heads)
 		}
@@ -71,7 +77,7 @@ func (r *pass) recordMoments(l int) {
 			})
 		})
 	}
-	if r.hidden != nil {
+	if s.p.needs.HiddenMoments {
 		parts(func(from, rows int) {
 			mean, spread := variances(r.hidden[from*c.Hidden:], rows, c.Hidden)
 			layer.hidden.merge(rows, mean, spread)

@@ -3,6 +3,7 @@ package runners
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"refreekv/model"
@@ -15,13 +16,16 @@ import (
 // with them for so many: more would gain little.
 const DefaultBatch = 48
 
-// A batch is the records in hand: they are prefilled one after the other, decode
-// together, and each one's rows are stored when its last variant has ended, which
-// makes room for the next. What is in a row does not depend on the other records.
+// A batch is the records in hand: they are prefilled, short ones several at once,
+// decode together, and each one's rows are stored when its last variant has ended,
+// which makes room for the next. What is in a row does not depend on the other
+// records.
 type batch struct {
 	r       *run
 	decode  *model.Batch
 	hands   []*hand
+	jobs    []job   // not yet taken up
+	ready   []*hand // prefilled beside another record, not yet decoding
 	waiting []*hand // records whose rows are just being measured, for another record in hand
 }
 
@@ -47,20 +51,14 @@ type hand struct {
 // written into its rows.
 func (r *run) runJobs(ctx context.Context, jobs []job) error {
 	defer func() { r.base = nil }()
-	b := &batch{r: r, decode: r.model.NewBatch()}
+	b := &batch{r: r, decode: r.model.NewBatch(), jobs: jobs}
 	var next *hand
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if next == nil {
-			next = b.through()
-		}
-		for next == nil && len(jobs) > 0 {
-			next, jobs = r.hand(jobs[0]), jobs[1:]
-			if b.measures(next) {
-				b.waiting, next = append(b.waiting, next), nil
-			}
+			next = b.next()
 		}
 		switch {
 		case next != nil && b.hasRoom(next):
@@ -77,6 +75,28 @@ func (r *run) runJobs(ctx context.Context, jobs []job) error {
 			return nil
 		}
 	}
+}
+
+// next is the record to be decoded next; nil: none is left, or none that waits for
+// no other.
+func (b *batch) next() *hand {
+	if len(b.ready) > 0 {
+		h := b.ready[0]
+		b.ready = b.ready[1:]
+		return h
+	}
+	if h := b.through(); h != nil {
+		return h
+	}
+	for len(b.jobs) > 0 {
+		h := b.r.hand(b.jobs[0])
+		b.jobs = b.jobs[1:]
+		if !b.measures(h, nil) {
+			return h
+		}
+		b.waiting = append(b.waiting, h)
+	}
+	return nil
 }
 
 // hand takes a record up: it finds out what is to be run of it.
@@ -96,9 +116,10 @@ func (r *run) hand(j job) *hand {
 	return h
 }
 
-// measures tells whether a row that h needs is just being measured.
-func (b *batch) measures(h *hand) bool {
-	for _, other := range b.hands {
+// measures tells whether a row that h needs is just being measured, for a record in
+// hand or one of those that join it.
+func (b *batch) measures(h *hand, joining []*hand) bool {
+	for _, other := range slices.Concat(b.hands, b.ready, joining) {
 		for _, theirs := range other.pairs {
 			for _, mine := range h.pairs {
 				if mine.inputs == theirs.inputs {
@@ -137,7 +158,7 @@ func (b *batch) makeRoom(h *hand) error {
 // bytes is what is held beside the weights.
 func (b *batch) bytes() int64 {
 	sum, base := int64(0), b.r.base
-	for _, h := range b.hands {
+	for _, h := range slices.Concat(b.hands, b.ready) {
 		sum += h.bytes
 		if h.prefix == base {
 			base = nil
@@ -158,11 +179,13 @@ func (b *batch) take(ctx context.Context, h *hand) error {
 		h.rows = b.r.isolated(ctx, h.job, h.pairs, h.blank)
 		return b.r.storeRows(ctx, h)
 	}
-	if err := b.makeRoom(h); err != nil {
-		return b.fail(ctx, h, err)
-	}
-	if err := b.r.prefill(ctx, h); err != nil {
-		return b.fail(ctx, h, err)
+	if h.prefix == nil {
+		if err := b.makeRoom(h); err != nil {
+			return b.fail(ctx, h, err)
+		}
+		if err := b.prefill(ctx, h); err != nil || h.prefix == nil {
+			return err
+		}
 	}
 	if len(h.decoded) == 0 {
 		return b.r.storeRows(ctx, h)
@@ -175,28 +198,118 @@ func (b *batch) take(ctx context.Context, h *hand) error {
 	return nil
 }
 
-// prefill prefills a record's prompt once and lets every variant select from it.
-func (r *run) prefill(ctx context.Context, h *hand) error {
-	task := r.plan.Tasks[h.unit.Task]
+// prefill prefills a record, and beside it as many of those behind it as are short
+// and have room, which are then ready. What fails is stored, without a prefix.
+func (b *batch) prefill(ctx context.Context, h *hand) error {
+	group := b.gather(h)
+	if err := b.r.prefill(ctx, group); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if len(group) == 1 {
+			return b.fail(ctx, h, err)
+		}
+		// One of them failed: each by itself, so that no row depends on another's error.
+		for _, one := range group {
+			if err := b.r.prefill(ctx, []*hand{one}); err != nil {
+				if err := b.fail(ctx, one, err); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	for _, other := range group[1:] {
+		if other.prefix != nil {
+			b.ready = append(b.ready, other)
+		}
+	}
+	return nil
+}
+
+// gather is a record and the next ones that are worth prefilling beside it: each by
+// itself would leave threads waiting for the weights.
+func (b *batch) gather(h *hand) []*hand {
+	group, tokens, bytes := []*hand{h}, len(h.prompt.Tokens), b.bytes()+h.bytes
+	most := b.r.model.Together()
+	if b.r.o.Batch == 1 {
+		most = 0 // one record at a time
+	}
+	for len(h.marks) == 0 && len(b.jobs) > 0 {
+		j := b.jobs[0]
+		if tokens+len(j.prompt.Tokens) > most || len(j.marks) > 0 {
+			break
+		}
+		other := b.r.hand(j)
+		if b.measures(other, group) {
+			b.waiting, b.jobs = append(b.waiting, other), b.jobs[1:]
+			continue
+		}
+		tokens, bytes = tokens+len(j.prompt.Tokens), bytes+other.bytes
+		if len(other.pairs) == 0 || b.r.o.Memory > 0 && b.r.model.WeightBytes()+bytes > b.r.o.Memory {
+			break
+		}
+		group, b.jobs = append(group, other), b.jobs[1:]
+	}
+	return group
+}
+
+// prefill prefills the prompts of some records together, each once, and lets every
+// variant select from its own.
+func (r *run) prefill(ctx context.Context, group []*hand) error {
 	begin := time.Now()
-	prefix, err := r.model.PrefillAfter(ctx, r.base, h.prompt.Tokens, h.needs, h.marks)
+	prefixes, err := r.prefixes(ctx, group)
 	if err != nil {
 		return err
 	}
+	for _, p := range prefixes {
+		if !allFinite(p.Logits()) {
+			return model.ErrNotFinite
+		}
+	}
+	seconds, all := time.Since(begin).Seconds(), 0
+	for _, p := range prefixes {
+		all += p.Len() - p.Shared()
+	}
+	r.update.Tokens += all
+	for i, h := range group {
+		own := prefixes[i].Len() - prefixes[i].Shared()
+		if err := r.selectFrom(h, prefixes[i], seconds*float64(own)/float64(all)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) prefixes(ctx context.Context, group []*hand) ([]*model.Prefix, error) {
+	base := r.base
 	r.base = nil
+	if len(group) > 1 {
+		prompts := make([]model.Prompt, len(group))
+		for i, h := range group {
+			prompts[i] = model.Prompt{Tokens: h.prompt.Tokens, Needs: h.needs}
+		}
+		return r.model.PrefillTogether(ctx, base, prompts)
+	}
+	h := group[0]
+	prefix, err := r.model.PrefillAfter(ctx, base, h.prompt.Tokens, h.needs, h.marks)
+	if err != nil {
+		return nil, err
+	}
 	if len(h.marks) > 0 {
 		r.base = prefix
 	}
-	if !allFinite(prefix.Logits()) {
-		return model.ErrNotFinite
-	}
-	prefillSeconds := time.Since(begin).Seconds()
-	r.update.Tokens += len(h.prompt.Tokens) - prefix.Shared()
-	h.prefix, h.options = prefix, decodeOptions(r.model, task.Definition)
+	return []*model.Prefix{prefix}, nil
+}
+
+// selectFrom lets every variant of a record select from its prefix, whose prefill
+// took so long.
+func (r *run) selectFrom(h *hand, prefix *model.Prefix, seconds float64) (err error) {
+	task := r.plan.Tasks[h.unit.Task]
+	h.options = decodeOptions(r.model, task.Definition)
 	if h.options.Fidelity, err = r.fidelity(task.Definition, task.Records[h.unit.Record], h.prompt.Tokens); err != nil {
 		return err
 	}
-	h.rows = make([]rows.Row, len(h.pairs))
+	h.rows, h.decoded, h.variants = make([]rows.Row, len(h.pairs)), nil, nil
 	for i, p := range h.pairs {
 		begin := time.Now()
 		variant, err := pruners.Apply(p.Pruner, prefix)
@@ -205,10 +318,11 @@ func (r *run) prefill(ctx context.Context, h *hand) error {
 			continue
 		}
 		h.rows[i] = p.row(h.blank)
-		h.rows[i].Timing = rows.Timing{Prefill: prefillSeconds, Shared: prefix.Shared(), Select: time.Since(begin).Seconds()}
+		h.rows[i].Timing = rows.Timing{Prefill: seconds, Shared: prefix.Shared(), Select: time.Since(begin).Seconds()}
 		fillKept(&h.rows[i], variant, prefix)
 		h.decoded, h.variants = append(h.decoded, i), append(h.variants, variant)
 	}
+	h.prefix = prefix
 	return nil
 }
 
@@ -294,7 +408,7 @@ func (b *batch) fail(ctx context.Context, h *hand, err error) error {
 // through is a record that waits for nothing any more.
 func (b *batch) through() *hand {
 	for i, h := range b.waiting {
-		if !b.measures(h) {
+		if !b.measures(h, nil) {
 			b.waiting = append(b.waiting[:i:i], b.waiting[i+1:]...)
 			return b.r.hand(h.job)
 		}

@@ -85,6 +85,54 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// Short prompts are prefilled several at once, and their rows are those of records
+// run one at a time.
+func TestShortPromptsTogether(t *testing.T) {
+	dir := t.TempDir()
+	var lines strings.Builder
+	for i := range 12 {
+		q := strings.Repeat(fmt.Sprintf("%c%c12 ", 'a'+i, 'b'+i), 1+i%4*3) + "\n" + string(rune('a'+i))
+		fmt.Fprintf(&lines, "{\"id\": \"r%d\", \"q\": %q, \"a\": \"12\"}\n", i, q)
+	}
+	write(t, filepath.Join(dir, "own.jsonl"), lines.String())
+	task := filepath.Join(dir, "own.yaml")
+	write(t, task, "about: own records\ndataset: "+filepath.Join(dir, "own.jsonl")+"\nprompt: \"{q}\\n\"\nanswers: a\nchat: false\nmax_new_tokens: 9\nmetric: exact\n")
+	c := small(t, Overrides{Models: []string{tinyM}, Tasks: []string{task}, Limit: 12, Set: []string{"context_lengths=[200]"},
+		Variants: []string{"full", "refreekv", "h2o budget=0.3", "expected_attention budget=0.5"}})
+	run := func(o Options) []rows.Row {
+		o.Dir = filepath.Join(t.TempDir(), "run")
+		return mustRun(t, c, o).Rows
+	}
+	want := run(Options{Batch: 1})
+	if n := prefilledTogether(want); n > 0 {
+		t.Errorf("one record at a time, and %d were prefilled beside another", n)
+	}
+	for _, batch := range []int{4, 9, 1000} {
+		got := run(Options{Batch: batch})
+		sameRows(t, fmt.Sprintf("one record at a time and batches of %d", batch), want, got)
+		if n := prefilledTogether(got); n < 6 {
+			t.Errorf("batches of %d: %d of 12 records were prefilled beside another", batch, n)
+		}
+	}
+}
+
+// prefilledTogether counts the records whose prefill took the same time a token as
+// that of the record before: they were measured together.
+func prefilledTogether(all []rows.Row) (n int) {
+	rate := func(r rows.Row) float64 { return r.Timing.Prefill / float64(r.PromptTokens-r.Timing.Shared) }
+	var before rows.Row
+	for _, r := range all {
+		if r.Variant != "full" || r.Error != "" || r.Timing == before.Timing { // one row under two context lengths
+			continue
+		}
+		if before.Variant != "" && math.Abs(rate(r)/rate(before)-1) < 1e-9 {
+			n++
+		}
+		before = r
+	}
+	return n
+}
+
 // Records in hand stay within the memory that the run may take.
 func TestBatchMemory(t *testing.T) {
 	m, err := model.Open(tinyS)
