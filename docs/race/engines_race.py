@@ -9,8 +9,8 @@ decoding of one stream, and the logits of a real text beside float32 transformer
 
 PEER is transformers-float32, transformers-bfloat16, or llama.cpp-FORMAT with FORMAT
 one of q4_1, q8_0, f16, bf16, f32, and -fa behind it for flash attention. `time` is
-one round: ours, then the peer; call it again for more, `table` takes the medians of
-the rounds' ratios. prepare makes all formats from the one file, so that all but
+one round: ours, then the peer; call it again for more. `table` takes the
+medians, without what ran while others took more than 3 % of the processors. prepare makes all formats from the one file, so that all but
 Q8_0, F16 and BF16, which round once more, have the same weights. Prompts are random
 tokens in both engines; loading is not timed; both make the logits of the last token
 only and choose the largest.
@@ -21,6 +21,8 @@ Needs torch, transformers, gguf, llama-cpp-python (built with -DGGML_NATIVE=ON).
 import argparse
 import ctypes
 import json
+import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -31,6 +33,9 @@ LENGTHS = [512, 2048, 8192]
 CONTEXTS = [128, 2048]
 STEPS = 32
 VOCABULARY = 49152
+# The format of ours that is nearest to the peer's, for the table.
+OURS = {"float32": "float32", "bfloat16": "bfloat16", "f32": "float32", "f16": "float32", "bf16": "bfloat16", "q4_1": "int8", "q8_0": "int8"}
+DISTURBED = 0.03
 FORMATS = {"f32": 0, "f16": 1, "bf16": 32, "q4_1": None, "q8_0": 7}  # llama.cpp's numbers for what it converts to
 
 
@@ -145,14 +150,34 @@ def time_peer(args):
     print(json.dumps(out))
 
 
+def alone(command):
+    """Runs a command and returns what it prints and the share of the machine's processor
+    time that others took meanwhile."""
+
+    def busy():
+        user, nice, system, idle, iowait, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
+        return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+    def children():
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    begin, before, own = time.perf_counter(), busy(), children()
+    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    others = busy() - before - (children() - own)
+    return out, max(0.0, others / (time.perf_counter() - begin) / os.cpu_count())
+
+
 def ours(args, dtype):
     sections = "prefill" if args.no_decode else "prefill,decode"
     command = [args.refreekv, "bench", "--quick", "--json", "--model", args.models / "q4_1.gguf", "--only", sections,
                "--lengths", ",".join(map(str, args.lengths)), "--threads", str(args.threads)]
     if dtype != "float32":
         command += ["--dtype", dtype]
-    report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    out, others = alone(command)
+    report = json.loads(out)
     return {
+        "others": others,
         "prefill": {p["tokens"]: p["tokens_s"] for p in report["prefill"]},
         "decode": {d["context"]: d["tokens_s"] for d in report.get("decode", [])},
     }
@@ -162,7 +187,8 @@ def time_round(args):
     result = {"peer": args.peer, "threads": args.threads, "ours": {dtype: ours(args, dtype) for dtype in args.dtypes}}
     command = [sys.executable, __file__, "time-peer", args.peer, "--models", args.models, "--threads", str(args.threads),
                "--lengths", *map(str, args.lengths)] + (["--no-decode"] if args.no_decode else [])
-    result["theirs"] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+    out, others = alone(command)
+    result["theirs"] = json.loads(out.splitlines()[-1]) | {"others": others}
     line = json.dumps(result)
     print(line)
     with open(args.out, "a") as f:
@@ -173,8 +199,12 @@ def table(args):
     rounds = [json.loads(line) for line in args.results.read_text().splitlines()]
     columns = [("prefill", str(n)) for n in LENGTHS] + [("decode", str(n)) for n in CONTEXTS]
 
-    def cells(values):
-        return [f"{statistics.median(v):.{0 if statistics.median(v) >= 100 else 1}f}" if v else "–" for v in values]
+    def quiet(side, what, n):
+        return side and n in side[what] and side["others"] <= DISTURBED
+
+    def median(values):
+        x = statistics.median(values) if values else None
+        return "–" if x is None else f"{x:.0f}" if x >= 100 else f"{x:.1f}"
 
     def row(name, values):
         print("| " + " | ".join([name, *values]) + " |")
@@ -184,17 +214,21 @@ def table(args):
     dtypes = list(dict.fromkeys(d for r in rounds for d in r["ours"]))
     peers = list(dict.fromkeys(r["peer"] for r in rounds))
     for d in dtypes:
-        row(f"refreekv, {d}", cells([[r["ours"][d][w][n] for r in rounds if n in r["ours"].get(d, {}).get(w, {})] for w, n in columns]))
+        row(f"refreekv, {d}", [median([r["ours"][d][w][n] for r in rounds if quiet(r["ours"].get(d), w, n)]) for w, n in columns])
     for p in peers:
-        row(p, cells([[r["theirs"][w][n] for r in rounds if r["peer"] == p and n in r["theirs"][w]] for w, n in columns]))
-    for d in dtypes:
-        print()
-        row(f"refreekv, {d}, over", [f"{what} {n}" for what, n in columns])
-        print("|---|" + "---:|" * len(columns))
-        for p in peers:
-            pairs = [(r["ours"][d], r["theirs"]) for r in rounds if r["peer"] == p and d in r["ours"]]
-            ratios = [[o[w][n] / t[w][n] for o, t in pairs if n in o[w] and n in t[w]] for w, n in columns]
-            row(p, [f"{statistics.median(x):.2f}" if x else "–" for x in ratios])
+        row(p, [median([r["theirs"][w][n] for r in rounds if r["peer"] == p and quiet(r["theirs"], w, n)]) for w, n in columns])
+    print()
+    row("ours over the peer", ["ours in", *(f"{what} {n}" for what, n in columns)])
+    print("|---|---|" + "---:|" * len(columns))
+    for p in peers:
+        for d in [d for d in dtypes if d == OURS[p.removesuffix("-fa").split("-")[1]] or args.all]:
+            pairs = [(r["ours"].get(d), r["theirs"]) for r in rounds if r["peer"] == p]
+            values = []
+            for w, n in columns:
+                mine = [o[w][n] for o, t in pairs if quiet(o, w, n)]
+                theirs = [t[w][n] for o, t in pairs if quiet(t, w, n)]
+                values.append(f"{statistics.median(mine) / statistics.median(theirs):.2f}" if mine and theirs else "–")
+            row(p, [d, *values])
 
 
 def quality(args):
@@ -259,6 +293,7 @@ def main():
     p.add_argument("--dtypes", nargs="+", default=["float32"])
     p = command("table", table)
     p.add_argument("results", type=Path)
+    p.add_argument("--all", action="store_true", help="every peer against each format of ours")
     args = parser.parse_args()
     args.run(args)
 
