@@ -10,7 +10,8 @@ decoding of one stream, and the logits of a real text beside float32 transformer
 PEER is transformers-float32, transformers-bfloat16, or llama.cpp-FORMAT with FORMAT
 one of q4_1, q8_0, f16, bf16, f32, and -fa behind it for flash attention. `time` is
 one round: ours, then the peer; call it again for more. `table` takes the
-medians, without what ran while others took more than 3 % of the processors. prepare makes all formats from the one file, so that all but
+fastest of a peer's rounds on both sides, without what ran while others took more than
+3 % of the processors. prepare makes all formats from the one file, so that all but
 Q8_0, F16 and BF16, which round once more, have the same weights. Prompts are random
 tokens in both engines; loading is not timed; both make the logits of the last token
 only and choose the largest.
@@ -200,11 +201,10 @@ def table(args):
     columns = [("prefill", str(n)) for n in LENGTHS] + [("decode", str(n)) for n in CONTEXTS]
 
     def quiet(side, what, n):
-        return side and n in side[what] and side["others"] <= DISTURBED
+        return side and n in side[what] and side.get("others", 0) <= DISTURBED
 
-    def median(values):
-        x = statistics.median(values) if values else None
-        return "–" if x is None else f"{x:.0f}" if x >= 100 else f"{x:.1f}"
+    def best(values):
+        return "–" if not values else f"{max(values):.0f}" if max(values) >= 100 else f"{max(values):.1f}"
 
     def row(name, values):
         print("| " + " | ".join([name, *values]) + " |")
@@ -214,9 +214,9 @@ def table(args):
     dtypes = list(dict.fromkeys(d for r in rounds for d in r["ours"]))
     peers = list(dict.fromkeys(r["peer"] for r in rounds))
     for d in dtypes:
-        row(f"refreekv, {d}", [median([r["ours"][d][w][n] for r in rounds if quiet(r["ours"].get(d), w, n)]) for w, n in columns])
+        row(f"refreekv, {d}", [best([r["ours"][d][w][n] for r in rounds if quiet(r["ours"].get(d), w, n)]) for w, n in columns])
     for p in peers:
-        row(p, [median([r["theirs"][w][n] for r in rounds if r["peer"] == p and quiet(r["theirs"], w, n)]) for w, n in columns])
+        row(p, [best([r["theirs"][w][n] for r in rounds if r["peer"] == p and quiet(r["theirs"], w, n)]) for w, n in columns])
     print()
     row("ours over the peer", ["ours in", *(f"{what} {n}" for what, n in columns)])
     print("|---|---|" + "---:|" * len(columns))
@@ -227,7 +227,7 @@ def table(args):
             for w, n in columns:
                 mine = [o[w][n] for o, t in pairs if quiet(o, w, n)]
                 theirs = [t[w][n] for o, t in pairs if quiet(t, w, n)]
-                values.append(f"{statistics.median(mine) / statistics.median(theirs):.2f}" if mine and theirs else "–")
+                values.append(f"{max(mine) / max(theirs):.2f}" if mine and theirs else "–")
             row(p, [d, *values])
 
 
