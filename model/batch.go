@@ -135,7 +135,7 @@ func (b *Batch) Step(ctx context.Context) (done []*Continuation, err error) {
 	}
 	running := b.running[:0]
 	for _, c := range b.running {
-		if slices.ContainsFunc(c.streams, func(s *stream) bool { return !s.done }) {
+		if !c.Ended() {
 			running = append(running, c)
 		} else {
 			done = append(done, c)
@@ -159,6 +159,12 @@ func share(active []*stream, seconds float64) {
 	for _, s := range active {
 		s.generation.Seconds += seconds * float64(rows[s.in]) / float64(len(active))
 	}
+}
+
+// Ended tells whether no variant goes on: the next step takes the prompt out of the
+// batch.
+func (c *Continuation) Ended() bool {
+	return !slices.ContainsFunc(c.streams, func(s *stream) bool { return !s.done })
 }
 
 // Generations are what the variants generated, in the order in which they were

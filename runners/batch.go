@@ -137,6 +137,11 @@ func (b *batch) hasRoom(h *hand) bool {
 	if len(b.hands) == 0 || len(h.pairs) == 0 {
 		return true
 	}
+	// Texts that end with their first token leave room for tokens at once, but what
+	// is held for them goes only with the next step.
+	if slices.ContainsFunc(b.hands, func(h *hand) bool { return h.texts.Ended() }) {
+		return false
+	}
 	most := b.r.o.Batch
 	if most <= 0 {
 		most = DefaultBatch
