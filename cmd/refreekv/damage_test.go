@@ -131,3 +131,45 @@ func TestDamagedFiles(t *testing.T) {
 		}
 	}
 }
+
+// Code that lies beside a model is not run, and weights that would run some when
+// they are read are not read.
+func TestNothingIsExecuted(t *testing.T) {
+	dir := t.TempDir()
+	model, witness := filepath.Join(dir, "m"), filepath.Join(dir, "witness")
+	if err := os.CopyFS(model, os.DirFS(filepath.Join(models, "tiny-s"))); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"pytorch_model.bin": "cos\nsystem\n(S'touch " + witness + "'\ntR.", // a pickle that calls os.system
+		"modeling_tiny.py":  "import os; os.system('touch " + witness + "')\n",
+		"tokenization_x.py": "import os; os.system('touch " + witness + "')\n",
+		"setup.py":          "import os; os.system('touch " + witness + "')\n",
+	} {
+		if err := os.WriteFile(filepath.Join(model, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := filepath.Join(model, "config.json")
+	raw, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(raw), "{", `{"auto_map": {"AutoModelForCausalLM": "modeling_tiny.Model"}, "trust_remote_code": true, `, 1)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"generate", "--model", model, "--prompt", prompt, "--raw"}
+	if out, failure := call(t, args...); failure != "" || !strings.Contains(out, "34") {
+		t.Errorf("%q, %s", out, failure)
+	}
+	if err := os.Remove(filepath.Join(model, "model.safetensors")); err != nil {
+		t.Fatal(err)
+	}
+	if _, failure := call(t, args...); !strings.Contains(failure, "holds no *.safetensors file") {
+		t.Errorf("without weights that are read: %q", failure)
+	}
+	if _, err := os.Stat(witness); err == nil {
+		t.Error("something was executed")
+	}
+}
