@@ -184,7 +184,7 @@ func (s *sandbox) ended() error {
 	text := s.stderr.String()
 	var exit *exec.ExitError
 	switch {
-	case errors.As(err, &exit) && exit.ExitCode() == exitMemory, strings.Contains(text, "out of memory"), strings.Contains(text, "cannot allocate"):
+	case errors.As(err, &exit) && exit.ExitCode() == exitMemory, strings.Contains(text, "out of memory"), strings.Contains(text, "cannot allocate"), strings.Contains(text, "failed to allocate"):
 		return fmt.Errorf("it takes more than %d MB of memory", sandboxMemory>>20)
 	case errors.As(err, &exit) && exit.ExitCode() == exitCPU:
 		return fmt.Errorf("it takes more than %v of computing", sandboxCPU)

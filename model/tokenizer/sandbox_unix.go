@@ -19,5 +19,6 @@ func cpuTime() time.Duration {
 // boundMemory lets the system refuse memory to this process that the watch over
 // it is too slow to see. Where the system does not, the watch remains.
 func boundMemory() {
-	_ = syscall.Setrlimit(syscall.RLIMIT_DATA, &syscall.Rlimit{Cur: 2 * sandboxMemory, Max: 2 * sandboxMemory})
+	const most = 2 * sandboxMemory * shadowMemory
+	_ = syscall.Setrlimit(syscall.RLIMIT_DATA, &syscall.Rlimit{Cur: most, Max: most})
 }
