@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -49,10 +50,38 @@ func newList() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			kinds[slices.Index(names, args[0])].list(cmd.OutOrStdout())
-			return nil
+			list, out := kinds[slices.Index(names, args[0])].list, cmd.OutOrStdout()
+			if !isTerminal(out) { // a line each, for grep
+				list(out)
+				return nil
+			}
+			var lines strings.Builder
+			list(&lines)
+			_, err := io.WriteString(out, folded(lines.String(), terminalWidth()))
+			return err
 		},
 	}
+}
+
+// folded breaks lines that are longer than a width between words; what follows is
+// indented further than the line is.
+func folded(text string, width int) string {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, " \n")
+		indent := strings.Repeat(" ", 4+len(line)-len(strings.TrimLeft(line, " ")))
+		for utf8.RuneCountInString(line) > width {
+			runes := []rune(line)
+			at := strings.LastIndex(string(runes[:width+1]), " ")
+			if at <= len(indent) {
+				break // a word longer than the line
+			}
+			fmt.Fprintln(&out, strings.TrimRight(line[:at], " "))
+			line = indent + strings.TrimLeft(line[at:], " ")
+		}
+		fmt.Fprintln(&out, line)
+	}
+	return out.String()
 }
 
 // table prints lines of tab-separated cells aligned.
