@@ -11,6 +11,7 @@ import (
 	"html/template"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"refreekv/runners/rows"
 )
@@ -175,6 +176,7 @@ type pageData struct {
 	Records  []pageRecord `json:"records"`
 	Prompts  []pagePrompt `json:"prompts"`
 	Row      pageColumns  `json:"row"`
+	Notes    []string     `json:"notes"` // what is left out
 }
 
 type pageRecord struct {
@@ -188,7 +190,9 @@ type pageRecord struct {
 }
 
 type pagePrompt struct {
-	Text    string   `json:"text"`
+	Parts   []string `json:"parts"`         // the text; those of a row's density where Exact
+	Exact   bool     `json:"exact"`         // else Parts are of equal length
+	Cut     int      `json:"cut,omitempty"` // characters left out of the middles of parts, see maxPrompts
 	Answers []string `json:"answers,omitempty"`
 }
 
@@ -205,6 +209,7 @@ type pageColumns struct {
 	Text       []string    `json:"text"`
 	Error      []string    `json:"error"`
 	Kept       [][]float64 `json:"kept"`
+	Density    []string    `json:"density"` // a row's layers, joined by spaces; empty: not known
 }
 
 // data packs the rows: JSON, gzip, base64.
@@ -225,7 +230,7 @@ func (p Page) data() (string, error) {
 			if prompt, ok := p.Prompts[name]; ok && !p.NoTexts {
 				if _, known := prompts[name]; !known {
 					prompts[name] = len(d.Prompts)
-					d.Prompts = append(d.Prompts, pagePrompt{prompt.Text, prompt.Answers})
+					d.Prompts = append(d.Prompts, newPagePrompt(prompt))
 				}
 				at := prompts[name]
 				record.Prompt = &at
@@ -238,6 +243,7 @@ func (p Page) data() (string, error) {
 		}
 		d.Row.add(r, at, variant, p.NoTexts)
 	}
+	d.shorten(maxPrompts, maxDensities)
 	var packed bytes.Buffer
 	zip := gzip.NewWriter(&packed)
 	if err := json.NewEncoder(zip).Encode(d); err != nil {
@@ -268,7 +274,7 @@ func (c *pageColumns) add(r rows.Row, record, variant int, noTexts bool) {
 	for i, k := range r.Kept {
 		kept[i] = float64(int(10*k+0.5)) / 10 // a tenth of an entry is finer than the picture
 	}
-	c.Kept = append(c.Kept, kept)
+	c.Kept, c.Density = append(c.Kept, kept), append(c.Density, strings.Join(r.Density, " "))
 }
 
 // place is a value's place in a list that it is added to where it is not there.

@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/log"
@@ -42,6 +45,9 @@ func pageRows(records int) []rows.Row {
 				Variant: variant, Pruner: strings.Fields(variant)[0], PromptTokens: 400, PromptHash: fmt.Sprint(i), Kept: []float64{400, 100, 200.04}, Budget: 0.5,
 				KVBytes: 50, FullKVBytes: 100, Tokens: []int32{1, 2, 3}, Text: text, Stop: "eos", Score: float64((i+v)%3) / 2,
 				Fidelity: &rows.Fidelity{Tokens: 3, KL: float64(v) / 10, Agreement: 1, Divergence: -1},
+			}
+			if i%2 == 0 {
+				r.Density = []string{strings.Repeat("z", 32), strings.Repeat("i", 31) + "z", "z" + strings.Repeat("0", 30) + "z"}
 			}
 			if i == 2 && v == 2 {
 				r.Error, r.Fidelity, r.Text = "too long", nil, ""
@@ -165,6 +171,23 @@ func TestPageInBrowser(t *testing.T) {
 	if got := b.text(`document.querySelectorAll("#record .kept i").length`); got != "9" {
 		t.Errorf("%s bars of layers, want 9", got)
 	}
+	// Where entries stay: a picture of 3 layers by 32 parts, which tells what is
+	// pointed at and shades the prompt.
+	if got := b.text(`[...document.querySelectorAll("#record canvas")].map(c => c.width + "x" + c.height).join()`); got != "32x3,32x3,32x3" {
+		t.Errorf("pictures of what is kept: %q", got)
+	}
+	b.do(`const c = document.querySelector("#record canvas"), at = c.getBoundingClientRect();
+		c.dispatchEvent(new PointerEvent("pointermove", {clientX: at.left + at.width * 1.5 / 32, clientY: at.top + at.height * 0.5, bubbles: true}))`)
+	if got := b.text(`document.querySelector("#record .told").textContent`); !strings.HasPrefix(got, "layer 1, tokens 13 to 24: 51 % stay") {
+		t.Errorf("pointed at layer 1, part 1: %q", got)
+	}
+	if got := b.text(`(d => [d[3], d[11]].join())(document.querySelectorAll("#record canvas")[2].getContext("2d").getImageData(5, 0, 1, 3).data)`); got != "255,0" {
+		t.Errorf("part 5 of layers 0 and 2 has opacity %s, want 255 and 0", got)
+	}
+	b.do(`document.querySelector("#record .strip").click()`)
+	if got := b.text(`[...document.querySelectorAll("#prompt span")].map(s => s.title).filter((s, i) => i < 2 || i > 30).join()`); got != "84 % stay,50 % stay,100 % stay" {
+		t.Errorf("the prompt is shaded by %q", got)
+	}
 	b.do(`const f = document.getElementById("f-text"); f.value = "record 1 is"; f.dispatchEvent(new Event("input"))`)
 	b.do(`document.querySelector("#list tbody tr").click()`)
 	if got := b.text(`String(window.owned)`); got != "undefined" {
@@ -175,12 +198,59 @@ func TestPageInBrowser(t *testing.T) {
 	}
 }
 
-// Ten thousand rows: how long loading, a filter and a sort take is logged.
+// longPage is a page of 700 records under 15 variants, each with a prompt of some
+// 130 kB (32,000 tokens) and the places of its entries in 32 layers.
+func longPage() Page {
+	random := rand.New(rand.NewPCG(1, 2))
+	words := make([]string, 5000)
+	for i := range words {
+		words[i] = strconv.FormatUint(random.Uint64(), 36)[:2+random.IntN(8)]
+	}
+	text := func() string {
+		var out strings.Builder
+		for out.Len() < 130_000 {
+			out.WriteString(words[min(random.IntN(5000), random.IntN(5000))])
+			out.WriteByte(' ')
+		}
+		return out.String()
+	}
+	p := page(700)
+	p.Prompts = map[rows.PromptKey]rows.Prompt{}
+	var all []rows.Row
+	for i, r := range p.Rows {
+		if i%3 == 0 {
+			p.Prompts[r.PromptKey()] = rows.Prompt{Text: text()}
+		}
+		for k := range 5 {
+			more := r
+			more.Variant = strings.TrimSuffix(fmt.Sprintf("%s sink=%d", r.Variant, k), " sink=0")
+			more.Density = make([]string, 32)
+			for l := range more.Density {
+				digits := make([]byte, 32)
+				for b := range digits {
+					digits[b] = "0123456789abcdefghijklmnopqrstuvwxyz"[random.IntN(36)]
+				}
+				more.Density[l] = string(digits)
+			}
+			all = append(all, more)
+		}
+	}
+	p.Rows = all
+	return p
+}
+
+// Ten thousand rows of long prompts, with places that no packing makes smaller: the
+// page's size and how long loading, a filter and a sort take is logged.
 func TestPageOfManyRows(t *testing.T) {
+	p := longPage()
 	begin := time.Now()
-	b := openPage(t, page(3400))
+	b := openPage(t, p)
 	t.Logf("opened and unpacked in %s", time.Since(begin).Round(time.Millisecond))
-	b.wantCount("10200 of 10200 rows, 1 to 100 shown")
+	b.wantCount("10500 of 10500 rows, 1 to 100 shown")
+	if size := b.text(`document.getElementById("data").textContent.length`); len(size) > 8 {
+		t.Errorf("the packed rows take %s bytes", size)
+	}
+	t.Log(b.text(`[...document.querySelectorAll("#records > .note")].map(p => p.textContent).join("; ")`))
 	for what, script := range map[string]string{
 		"a filter by text": `const f = document.getElementById("f-text"); f.value = "not"; f.dispatchEvent(new Event("input"))`,
 		"a sort by KL":     `[...document.querySelectorAll("#list thead button")].find(b => b.textContent === "KL").click()`,
@@ -298,5 +368,34 @@ func (b browser) wantCount(want string) {
 	b.t.Helper()
 	if got := b.text(`document.getElementById("count").textContent`); got != want {
 		b.t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// A page of ten thousand rows of long prompts stays small enough to be opened, and
+// says what it leaves out.
+func TestPageIsCapped(t *testing.T) {
+	d := pageData{}
+	for i := range 4 {
+		d.Prompts = append(d.Prompts, newPagePrompt(rows.Prompt{Text: strings.Repeat("äb", 1000*(i+1))}))
+	}
+	d.Row.Density = []string{"zz 00", "", "zz 00", "zz 00"}
+	d.shorten(16_000, 10)
+	if diff := cmp.Diff([]string{"zz 00", "", "zz 00", ""}, d.Row.Density); diff != "" {
+		t.Errorf("places (-want +got):\n%s", diff)
+	}
+	if len(d.Notes) != 2 || !strings.HasPrefix(d.Notes[0], "3 prompts longer than 4096 bytes:") || !strings.Contains(d.Notes[1], "the last 1 row,") {
+		t.Errorf("notes %q", d.Notes)
+	}
+	if whole := strings.Join(d.Prompts[0].Parts, ""); whole != strings.Repeat("äb", 1000) || d.Prompts[0].Cut != 0 {
+		t.Errorf("a short prompt was cut to %d bytes", len(whole))
+	}
+	for _, p := range d.Prompts[1:] {
+		whole := strings.Join(p.Parts, "")
+		if len(whole) > 4096+32*8 || !utf8.ValidString(whole) || !strings.HasPrefix(whole, "äbäb") || !strings.HasSuffix(whole, "äbäb") || p.Cut == 0 {
+			t.Errorf("a long prompt was cut to %d bytes, %d characters left out", len(whole), p.Cut)
+		}
+	}
+	if d.shorten(1<<20, 1<<20); len(d.Notes) != 0 {
+		t.Errorf("nothing had to be left out: %q", d.Notes)
 	}
 }

@@ -20,7 +20,8 @@ import (
 // rowsVersion stands for this program among what determines a row. Raise it with
 // every change after which the same inputs may give another row: in a kernel, a
 // pruner's or a metric's definition, a row's fields. Stored rows of another
-// version are then run again; changes that no row shows must leave it alone.
+// version are then run again; changes that no row shows must leave it alone,
+// and so must fields that older rows may lack.
 const rowsVersion = 3
 
 // An identity is a model as far as rows and prompts depend on it.

@@ -3,9 +3,11 @@ package runners
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"refreekv/model/hub"
 	"refreekv/runners/rows"
+	"refreekv/tasks"
 )
 
 // Prompts makes the prompts of stored rows again, which rows do not hold. It
@@ -62,7 +64,24 @@ func Prompts(ctx context.Context, p *Provenance, all []rows.Row) (out map[rows.P
 		if err != nil {
 			return nil, "", err
 		}
-		out[at] = rows.Prompt{Text: j.prompt.Text, Answers: refs.Answers}
+		out[at] = rows.Prompt{Text: j.prompt.Text, Parts: promptParts(r.identities[u.Model].prompts.Tokenizer, j.prompt), Answers: refs.Answers}
 	}
 	return out, missing, nil
+}
+
+// promptParts cuts a prompt's text where the parts of a row's density begin. It is
+// nil where a cut would divide a character, or the tokens spell another text. Tokens
+// that the tokenizer put before the text are left out.
+func promptParts(t tasks.Tokenizer, p tasks.Prompt) []string {
+	n := len(p.Tokens)
+	parts := make([]string, rows.DensityBins(n))
+	for b := range parts {
+		parts[b] = t.Decode(p.Tokens[rows.BinStart(b, len(parts), n):rows.BinStart(b+1, len(parts), n)], false)
+	}
+	before, ok := strings.CutSuffix(strings.Join(parts, ""), p.Text)
+	if !ok || len(parts) == 0 || len(before) > len(parts[0]) {
+		return nil
+	}
+	parts[0] = parts[0][len(before):]
+	return parts
 }

@@ -292,6 +292,7 @@ func fillKept(row *rows.Row, v model.Variant, prefix *model.Prefix) {
 	for l, layer := range v.Keep {
 		row.Kept[l] = layer.Kept()
 	}
+	row.Density = rows.NewDensity(v.Keep, prefix.Len())
 	row.Budget = v.Keep.Budget(prefix.Len())
 	row.KVBytesLayers = prefix.HeldBytes(v, false)
 	row.KVBytes = sumBytes(row.KVBytesLayers)

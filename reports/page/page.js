@@ -199,7 +199,72 @@
       });
       box.append(bars);
     }
+    if (r.density[i]) box.append(...strip(i));
     return box;
+  }
+
+  // Where a variant's entries stay: layers downwards, 32 parts of the prompt from left
+  // to right, the darker the more. Digits are of base 36, see runners/rows/density.go.
+  function strip(i) {
+    const layers = data.row.density[i].split(" ").map((s) => [...s].map((c) => parseInt(c, 36) / 35));
+    const bins = layers[0].length, record = data.records[data.row.record[i]];
+    const canvas = el("canvas"), button = el("button", undefined, "strip"), told = el("p", "", "hint told");
+    canvas.width = bins;
+    canvas.height = layers.length;
+    const colour = getComputedStyle(document.documentElement).getPropertyValue("--bar").match(/[0-9a-f]{2}/gi).map((h) => parseInt(h, 16));
+    const image = new ImageData(bins, layers.length);
+    layers.forEach((shares, l) => shares.forEach((share, b) => image.data.set([...colour, Math.round(255 * share)], 4 * (l * bins + b))));
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    canvas.style.height = `${Math.min(8 * layers.length, 128)}px`;
+    button.type = "button";
+    button.setAttribute("aria-label", `where ${data.variants[data.row.variant[i]]} keeps entries, ${layers.length} layers by ${bins} parts of the prompt; shade the prompt by it`);
+    button.append(canvas);
+    const rest = record.prompt === undefined ? "layers downwards, the prompt from left to right" : "layers downwards, the prompt from left to right; a click shades the prompt";
+    const start = (b) => Math.ceil(b * record.tokens / bins);
+    told.textContent = rest;
+    button.addEventListener("pointermove", (e) => {
+      const box = canvas.getBoundingClientRect(), at = (x, n) => Math.max(0, Math.min(n - 1, Math.floor(x * n)));
+      const b = at((e.clientX - box.left) / box.width, bins), l = at((e.clientY - box.top) / box.height, layers.length);
+      told.textContent = `layer ${l}, tokens ${start(b)} to ${start(b + 1) - 1}: ${number(100 * layers[l][b], 0)} % stay`;
+      point(record, b, bins, told);
+    });
+    button.addEventListener("pointerleave", () => { told.textContent = rest; });
+    const mean = Array.from({ length: bins }, (_, b) => layers.reduce((sum, shares) => sum + shares[b], 0) / layers.length);
+    button.addEventListener("click", () => shade(i, mean));
+    return [button, told];
+  }
+
+  // point quotes the part of the prompt that is pointed at.
+  function point(record, b, bins, told) {
+    if (record.prompt === undefined) return;
+    const parts = data.prompts[record.prompt].parts;
+    if (parts.length !== bins) return;
+    const text = parts[b].replace(/\s+/g, " ");
+    told.append(document.createElement("br"), el("q", text.length > 160 ? text.slice(0, 80) + " … " + text.slice(-80) : text));
+  }
+
+  // shade colours the prompt's parts by what a variant keeps of them, mean over layers.
+  function shade(i, mean) {
+    const spans = document.querySelectorAll("#prompt span");
+    if (spans.length !== mean.length) return;
+    spans.forEach((s, b) => {
+      s.style.backgroundColor = `color-mix(in srgb, var(--bar) ${Math.round(70 * mean[b])}%, transparent)`;
+      s.title = `${number(100 * mean[b], 0)} % stay`;
+    });
+    $("shaded").textContent = `shaded by what ${data.variants[data.row.variant[i]]} keeps, mean over layers`;
+    $("prompt").parentElement.open = true;
+  }
+
+  function prompt(p) {
+    const d = el("details"), pre = el("pre"), note = el("p", "", "hint");
+    pre.id = "prompt";
+    note.id = "shaded";
+    pre.append(...p.parts.map((text) => el("span", text)));
+    d.append(el("summary", "Prompt"), note);
+    if (p.cut) d.append(el("p", `${p.cut} characters are left out at the places marked …`, "hint"));
+    if (!p.exact) d.append(el("p", "The tokens' bounds in the text are not known: shaded parts are of equal length and so about right.", "hint"));
+    d.append(pre);
+    return d;
   }
 
   function open(i) {
@@ -208,9 +273,7 @@
     box.replaceChildren(el("h3", `${data.tasks[r.task]}, record ${r.id}`));
     box.append(el("p", `${data.models[r.model]}, context length ${data.lengths[r.length]}, prompt of ${r.tokens} tokens${r.truncated ? ", truncated" : ""}`, "hint"));
     if (r.prompt !== undefined) {
-      const d = el("details");
-      d.append(el("summary", "Prompt"), el("pre", data.prompts[r.prompt].text));
-      box.append(d);
+      box.append(prompt(data.prompts[r.prompt]));
       if (data.prompts[r.prompt].answers) box.append(el("p", "Reference: " + data.prompts[r.prompt].answers.join(" | ")));
     }
     const f = full[at], cards = el("div", undefined, "cards");
@@ -247,6 +310,7 @@
     body.addEventListener("click", (e) => open(Number(rowOf(e).dataset.row)));
     body.addEventListener("keydown", (e) => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); open(Number(rowOf(e).dataset.row)); } });
     filter();
+    for (const note of data.notes) $("count").after(el("p", note, "note"));
     document.documentElement.dataset.ready = "yes";
   }).catch((err) => { $("count").textContent = "The records cannot be read: " + err; });
 })();

@@ -53,6 +53,7 @@ type parquetRow struct {
 	KVBytesLayers  []int64        `parquet:"kv_bytes_layers,list"`
 	ReleasedBytes  int64          `parquet:"released_kv_bytes"`
 	DType          string         `parquet:"dtype,dict"`
+	Density        []string       `parquet:"kept_density,list"`
 }
 
 // parquetLabel is one of a row's labels. A list of them has an order, which a
@@ -67,7 +68,7 @@ func toParquet(r Row) parquetRow {
 		utf8(r.Model), int64(r.ContextLength), utf8(r.Task), utf8(r.Protocol), utf8(r.Record), int64(r.Index), utf8(r.Variant), utf8(r.Pruner),
 		int64(r.PromptTokens), utf8(r.PromptHash), r.Truncated, utf8(r.Inputs), r.Kept, r.Budget, r.KVBytes, r.FullKVBytes,
 		r.Tokens, utf8(r.Text), utf8(r.Stop), r.Score, nil, nil, nil, nil, nil, nil, nil, r.Timing.Prefill, int64(r.Timing.Shared), r.Timing.Select, r.Timing.Decode, r.Timing.Peak,
-		r.Parameters, nil, r.KVBytesLayers, r.ReleasedKVBytes, utf8(r.DType),
+		r.Parameters, nil, r.KVBytesLayers, r.ReleasedKVBytes, utf8(r.DType), r.Density,
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Labels)) {
 		p.Labels = append(p.Labels, parquetLabel{utf8(name), r.Labels[name]})
@@ -91,7 +92,7 @@ func utf8(s string) string { return string([]rune(s)) }
 func (p parquetRow) row() Row {
 	r := Row{
 		p.Model, int(p.ContextLength), p.Task, p.Protocol, p.Record, int(p.Index), p.Variant, p.Pruner, p.Parameters, p.DType, nil,
-		int(p.PromptTokens), p.PromptHash, p.Truncated, p.Inputs, p.Kept, p.Budget, p.KVBytes, p.FullKVBytes, p.KVBytesLayers, p.ReleasedBytes,
+		int(p.PromptTokens), p.PromptHash, p.Truncated, p.Inputs, p.Kept, p.Density, p.Budget, p.KVBytes, p.FullKVBytes, p.KVBytesLayers, p.ReleasedBytes,
 		p.Tokens, p.Text, p.Stop, p.Score, nil, "", Timing{p.PrefillSeconds, int(p.SharedTokens), p.SelectSeconds, p.DecodeSeconds, p.PeakBytes},
 	}
 	if p.KL != nil && p.FidelityTokens != nil && p.Agreement != nil && p.Divergence != nil && p.ReferenceCount != nil && p.Reference != nil {

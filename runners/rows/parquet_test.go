@@ -119,7 +119,7 @@ func TestParquetBytesAndMetadata(t *testing.T) {
 	for _, field := range f.Schema().Fields() {
 		names = append(names, field.Name())
 	}
-	const want = "model context_length task protocol record index variant pruner prompt_tokens prompt_hash truncated inputs kept budget kv_bytes full_kv_bytes tokens text stop score fidelity_tokens kl agreement divergence reference_tokens reference error prefill_seconds shared_tokens select_seconds decode_seconds peak_bytes parameters labels kv_bytes_layers released_kv_bytes dtype"
+	const want = "model context_length task protocol record index variant pruner prompt_tokens prompt_hash truncated inputs kept budget kv_bytes full_kv_bytes tokens text stop score fidelity_tokens kl agreement divergence reference_tokens reference error prefill_seconds shared_tokens select_seconds decode_seconds peak_bytes parameters labels kv_bytes_layers released_kv_bytes dtype kept_density"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("columns\n%s\nwant\n%s", got, want)
 	}

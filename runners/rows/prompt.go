@@ -4,6 +4,7 @@ package rows
 // that its texts were compared with. Rows hold neither.
 type Prompt struct {
 	Text    string
+	Parts   []string // Text, cut where the parts of a row's Density begin; nil: it cannot be cut there
 	Answers []string
 }
 

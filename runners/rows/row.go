@@ -34,10 +34,14 @@ type Row struct {
 	// beside an Error that is no function of the inputs, such as too little memory.
 	Inputs string `json:"inputs,omitempty"`
 
-	Kept        []float64 `json:"kept"`          // [layers] kept prompt entries, mean over heads
-	Budget      float64   `json:"budget"`        // kept share of the prompt, 0..1, mean over layers
-	KVBytes     int64     `json:"kv_bytes"`      // bytes of keys and values the variant's cache holds after selection, float32
-	FullKVBytes int64     `json:"full_kv_bytes"` // bytes of the full cache of the same prompt, kept once per KV head
+	Kept []float64 `json:"kept"` // [layers] kept prompt entries, mean over heads
+	// Density says where the kept entries stand: see NewDensity. It is absent in rows
+	// of versions that did not tell.
+	Density []string `json:"kept_density,omitempty"`
+
+	Budget      float64 `json:"budget"`        // kept share of the prompt, 0..1, mean over layers
+	KVBytes     int64   `json:"kv_bytes"`      // bytes of keys and values the variant's cache holds after selection, float32
+	FullKVBytes int64   `json:"full_kv_bytes"` // bytes of the full cache of the same prompt, kept once per KV head
 	// KVBytesLayers is KVBytes per layer: [layers]. ReleasedKVBytes is what the
 	// method's released code holds for the same choice: where it repeats keys and
 	// values to the query heads, every kept entry once per query head. Both are
