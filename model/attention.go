@@ -78,11 +78,10 @@ func (a *attention) run(spans []span, l, window int, q, out []float32) {
 			a.queries(s.p, l, t.kv, window, s.start, from, min(from+a.block, end), q[s.row*width:], out[s.row*width:], sums, &a.workers[worker])
 		}
 	})
-	first := 0
-	for _, s := range spans {
-		if s.p.needs.ColumnSums {
-			a.mergeSums(s.p, l, first, a.segments(s))
-			first += a.segments(s) * a.shape.KVHeads
+	for _, t := range tasks {
+		// A span's first task tells where its sums begin.
+		if s := spans[t.span]; t.segment == 0 && t.kv == 0 && s.p.needs.ColumnSums {
+			a.mergeSums(s.p, l, t.sums, a.segments(s))
 		}
 	}
 }

@@ -277,11 +277,11 @@ func (r *pass) lastLayer() {
 // predict computes the logits of the prompts whose last tokens are in the chunk.
 func (r *pass) predict() {
 	c := r.m.Config
-	last, rows := make([]float32, len(r.spans)*c.Hidden), 0
-	for _, s := range r.spans {
+	rows := len(r.spans)
+	last := make([]float32, rows*c.Hidden)
+	for i, s := range r.spans {
 		row := s.row + s.n - 1
-		tensor.RMSNorm(last[rows*c.Hidden:(rows+1)*c.Hidden], r.x[row*c.Hidden:(row+1)*c.Hidden], r.m.norm, c.RMSEps)
-		rows++
+		tensor.RMSNorm(last[i*c.Hidden:(i+1)*c.Hidden], r.x[row*c.Hidden:(row+1)*c.Hidden], r.m.norm, c.RMSEps)
 	}
 	logits := make([]float32, rows*c.Vocab)
 	mulPanels(r.m.head, logits, r.m.head.Input(&r.workers[0].in, last, c.Hidden, rows))

@@ -28,7 +28,7 @@ func (m *Model) Together() int {
 // with this base, which may be nil, in every bit. A prompt that cannot be run fails
 // them all.
 func (m *Model) PrefillTogether(ctx context.Context, base *Prefix, prompts []Prompt) ([]*Prefix, error) {
-	if len(prompts) == 1 || m.ropesGrow() {
+	if len(prompts) < 2 || m.ropesGrow() {
 		return m.oneByOne(ctx, base, prompts)
 	}
 	out, spans, rows := make([]*Prefix, len(prompts)), make([]span, len(prompts)), 0
@@ -39,9 +39,6 @@ func (m *Model) PrefillTogether(ctx context.Context, base *Prefix, prompts []Pro
 		}
 		out[i], spans[i] = p, span{p: p, start: p.shared, row: rows, n: p.Len() - p.shared}
 		rows += spans[i].n
-	}
-	if len(prompts) == 0 {
-		return nil, nil
 	}
 	run := newPass(m, out, rows)
 	if err := run.chunk(ctx, spans); err != nil {

@@ -139,7 +139,7 @@ func (b *batch) hasRoom(h *hand) bool {
 	}
 	// Texts that end with their first token leave room for tokens at once, but what
 	// is held for them goes only with the next step.
-	if slices.ContainsFunc(b.hands, func(h *hand) bool { return h.texts != nil && h.texts.Ended() }) {
+	if slices.ContainsFunc(b.hands, func(h *hand) bool { return h.texts.Ended() }) {
 		return false
 	}
 	most := b.r.o.Batch

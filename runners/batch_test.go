@@ -143,7 +143,15 @@ func TestBatchMemory(t *testing.T) {
 	const record = 1 << 20
 	r := &run{plan: &Plan{Config: &Config{}}, model: m, o: Options{Batch: 1000}}
 	b := &batch{r: r, decode: m.NewBatch()}
-	h := &hand{pairs: make([]pair, 2), bytes: record}
+	p, err := m.Prefill(t.Context(), []int32{1, 2, 3}, model.Needs{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts, err := b.decode.Add(p, []model.Variant{{Keep: model.All(m.Config.Layers, 3)}}, model.DecodeOptions{MaxNewTokens: 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &hand{pairs: make([]pair, 2), bytes: record, texts: texts}
 	for memory, most := range map[int64]int{0: 9, 1: 1, m.WeightBytes() + 3*record: 3, m.WeightBytes() + 4*record - 1: 3} {
 		r.o.Memory, b.hands = memory, nil
 		for len(b.hands) < 9 && b.hasRoom(h) {
@@ -154,15 +162,11 @@ func TestBatchMemory(t *testing.T) {
 		}
 	}
 	// So does what the next record takes over, unless it is in hand anyway.
-	p, err := m.Prefill(t.Context(), []int32{1, 2, 3}, model.Needs{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	r.base, b.hands, r.o.Memory = p, []*hand{h}, m.WeightBytes()+2*record
 	if b.hasRoom(h) {
 		t.Error("what is taken over was not counted")
 	}
-	b.hands = []*hand{{prefix: p, bytes: record}}
+	b.hands = []*hand{{prefix: p, bytes: record, texts: texts}}
 	if !b.hasRoom(h) {
 		t.Error("what is taken over was counted twice")
 	}

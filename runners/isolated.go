@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"refreekv/model"
+	"refreekv/model/process"
 	"refreekv/pruners"
 	"refreekv/runners/rows"
 )
@@ -47,7 +48,9 @@ func (r *run) repeated(ctx context.Context, j job, p pair, blank rows.Row) (row 
 // alone runs a variant once and fills in its row.
 func (r *run) alone(ctx context.Context, v PlannedVariant, task PlannedTask, j job, row *rows.Row) error {
 	debug.FreeOSMemory() // what earlier variants left behind is not this one's
-	resetPeakMemory()
+	// Where the system does not reset it, the peak stays that of the whole run, and 0
+	// where it does not tell it.
+	_ = process.ResetPeak()
 	cache, err := r.compacted(ctx, v, j.prompt.Tokens, row)
 	if err != nil {
 		return err
@@ -56,7 +59,7 @@ func (r *run) alone(ctx context.Context, v PlannedVariant, task PlannedTask, j j
 	if err != nil {
 		return err
 	}
-	row.Timing.Peak = peakMemory()
+	row.Timing.Peak, _ = process.Peak()
 	return r.fillText(row, g, task, task.Records[j.unit.Record])
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"refreekv/model/process"
 	"refreekv/model/tensor"
 )
 
@@ -45,7 +46,8 @@ func holds(t *testing.T, dir string, records int) held {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return held{records, runtime.NumGoroutine(), len(files), int64(m.HeapAlloc), peakMemory(), info.Size()}
+	peak, _ := process.Peak()
+	return held{records, runtime.NumGoroutine(), len(files), int64(m.HeapAlloc), peak, info.Size()}
 }
 
 // soakTasks writes records of 20 to 900 characters and two tasks of them: one whose
@@ -84,7 +86,7 @@ func TestSoak(t *testing.T) {
 	}
 	c := small(t, Overrides{Tasks: soakTasks(t, n/2), Limit: n / 2, Variants: soakVariants, Set: []string{"context_lengths=[1000]"}})
 	dir := t.TempDir()
-	resetPeakMemory()
+	_ = process.ResetPeak()
 	var all []held
 	result := mustRun(t, c, Options{Dir: dir, Progress: func(u Update) {
 		if u.Done > 0 && (u.Done%max(n/10, 15) == 0 || u.Done == 100) {

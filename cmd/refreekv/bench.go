@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -69,9 +68,7 @@ func runBench(cmd *cobra.Command, o benchOptions) error {
 	}
 	report.Version = runners.Version()
 	if o.json {
-		out := json.NewEncoder(cmd.OutOrStdout())
-		out.SetIndent("", "  ")
-		return out.Encode(report)
+		return printJSON(cmd.OutOrStdout(), report)
 	}
 	printBench(cmd.OutOrStdout(), report)
 	return nil

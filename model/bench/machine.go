@@ -11,7 +11,7 @@ type Machine struct {
 	CPU     string `json:"cpu"`
 	System  string `json:"system"` // operating system and architecture
 	Go      string `json:"go"`
-	Kernels string `json:"kernels"` // avx512, avx2 or go
+	Kernels string `json:"kernels"` // see [tensor.Level]
 	Threads int    `json:"threads"`
 	// Bytes of a core's second-level cache and of the last level, which cores share;
 	// 0 where the system does not tell.

@@ -1,24 +1,12 @@
 package bench
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 )
-
-// field is what stands behind a name and a colon in a file of /proc; empty if
-// the name is not there.
-func field(raw []byte, name string) string {
-	for line := range bytes.Lines(raw) {
-		if before, after, ok := strings.Cut(string(line), ":"); ok && strings.TrimSpace(before) == name {
-			return strings.TrimSpace(after)
-		}
-	}
-	return ""
-}
 
 // caches are the bytes of the first core's second and third level.
 func caches() (l2, l3 int64) {
@@ -49,21 +37,4 @@ func cacheSize(text string) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("%q is no size of a cache", text)
-}
-
-// resetPeak makes the kernel forget the highest memory use so far.
-func resetPeak() error { return os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }
-
-// peakResident is the most memory, in bytes, that the process has had at once
-// since resetPeak.
-func peakResident() (int64, error) {
-	raw, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, err
-	}
-	kB, err := strconv.ParseInt(strings.TrimSuffix(field(raw, "VmHWM"), " kB"), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("no VmHWM in /proc/self/status: %w", err)
-	}
-	return kB << 10, nil
 }

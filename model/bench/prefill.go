@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"refreekv/model"
+	"refreekv/model/process"
 	"refreekv/model/tensor"
 )
 
@@ -103,7 +104,7 @@ type Memory struct {
 func (b *bencher) memory(ctx context.Context) error {
 	n := b.longest()
 	debug.FreeOSMemory()
-	if err := resetPeak(); err != nil {
+	if err := process.ResetPeak(); err != nil {
 		slog.Warn("peak memory is not measured", "reason", err)
 		return nil
 	}
@@ -111,7 +112,7 @@ func (b *bencher) memory(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	peak, err := peakResident()
+	peak, err := process.Peak()
 	if err != nil {
 		return err
 	}

@@ -93,12 +93,6 @@ func (p *Packed) MulPart(c []float32, ldc int, a []float32, lda, m, first, k, fr
 	p.mul(c, ldc, 0, a, lda, m, first, k, from, to, accumulate)
 }
 
-// MulPanels is C = A·Bᵀ as [Packed.Mul] for a c that holds nothing but the
-// columns of panels [from, to): [m][(to-from)·Panel] with rows ldc apart.
-func (p *Packed) MulPanels(c []float32, ldc int, a []float32, lda, m, from, to int) {
-	p.mul(c, ldc, from*Panel, a, lda, m, 0, p.K, from, to, false)
-}
-
 // mul multiplies columns [first, first+k) of panels [from, to); c begins at
 // column left.
 func (p *Packed) mul(c []float32, ldc, left int, a []float32, lda, m, first, k, from, to int, accumulate bool) {

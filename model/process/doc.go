@@ -1,0 +1,2 @@
+// Package process tells how much memory this process held at most.
+package process
