@@ -29,7 +29,7 @@ NESTED = {
     "decode_seconds": ("timing", "decode_seconds"),
     "peak_bytes": ("timing", "peak_bytes"),
 }
-ABSENT = {"inputs": "", "peak_bytes": 0, "parameters": 0, "labels": {}, "kv_bytes_layers": [], "released_kv_bytes": 0}  # left out of rows.jsonl where they say nothing
+ABSENT = {"inputs": "", "dtype": "", "kept_density": [], "peak_bytes": 0, "parameters": 0, "labels": {}, "kv_bytes_layers": [], "released_kv_bytes": 0}  # left out of rows.jsonl where they say nothing
 TEXT, WHOLE, NUMBER = "VARCHAR", "BIGINT", "DOUBLE"
 TYPES = {
     "model": TEXT, "context_length": WHOLE, "task": TEXT, "protocol": TEXT, "record": TEXT, "index": WHOLE,
@@ -39,7 +39,7 @@ TYPES = {
     "agreement": NUMBER, "divergence": WHOLE, "reference_tokens": WHOLE, "reference": NUMBER, "error": TEXT,
     "prefill_seconds": NUMBER, "shared_tokens": WHOLE, "select_seconds": NUMBER, "decode_seconds": NUMBER,
     "peak_bytes": WHOLE, "parameters": WHOLE, "labels": "STRUCT(\"name\" VARCHAR, \"value\" DOUBLE)[]",
-    "kv_bytes_layers": "BIGINT[]", "released_kv_bytes": WHOLE,
+    "kv_bytes_layers": "BIGINT[]", "released_kv_bytes": WHOLE, "dtype": TEXT, "kept_density": "VARCHAR[]",
 }
 
 
