@@ -3,46 +3,46 @@
 package tensor
 
 //go:noescape
-func gemm512x1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm512x1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm512x2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm512x2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm512x3(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm512x3(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm512x4(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm512x4(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm512x5(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm512x5(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm512x6(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm512x6(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm512x7(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm512x7(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm512x8(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm512x8(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm512x9(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm512x9(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm512x10(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm512x10(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm512x11(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm512x11(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm512x12(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm512x12(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm512x13(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm512x13(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm512x14(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm512x14(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 var gemm512xKernels = [...]kernel{
 	gemm512x1,
@@ -62,22 +62,22 @@ var gemm512xKernels = [...]kernel{
 }
 
 //go:noescape
-func gemm256x1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm256x1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm256x2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm256x2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm256x3(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm256x3(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm256x4(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm256x4(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm256x5(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm256x5(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm256x6(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm256x6(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 var gemm256xKernels = [...]kernel{
 	gemm256x1,
@@ -89,13 +89,13 @@ var gemm256xKernels = [...]kernel{
 }
 
 //go:noescape
-func gemm256wide1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm256wide1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm256wide2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm256wide2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func gemm256wide3(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func gemm256wide3(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 var gemm256wideKernels = [...]kernel{
 	gemm256wide1,
@@ -104,46 +104,46 @@ var gemm256wideKernels = [...]kernel{
 }
 
 //go:noescape
-func bf16x512x1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x512x1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x512x2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x512x2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x512x3(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x512x3(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x512x4(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x512x4(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x512x5(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x512x5(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x512x6(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x512x6(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x512x7(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x512x7(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x512x8(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x512x8(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x512x9(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x512x9(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x512x10(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x512x10(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x512x11(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x512x11(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x512x12(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x512x12(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x512x13(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x512x13(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x512x14(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x512x14(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 var bf16x512xKernels = [...]kernel{
 	bf16x512x1,
@@ -163,22 +163,22 @@ var bf16x512xKernels = [...]kernel{
 }
 
 //go:noescape
-func bf16x256low1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x256low1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x256low2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x256low2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x256low3(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x256low3(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x256low4(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x256low4(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x256low5(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x256low5(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x256low6(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x256low6(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 var bf16x256lowKernels = [...]kernel{
 	bf16x256low1,
@@ -190,22 +190,22 @@ var bf16x256lowKernels = [...]kernel{
 }
 
 //go:noescape
-func bf16x256high1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x256high1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x256high2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x256high2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x256high3(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x256high3(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x256high4(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x256high4(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x256high5(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x256high5(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x256high6(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x256high6(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 var bf16x256highKernels = [...]kernel{
 	bf16x256high1,
@@ -217,13 +217,13 @@ var bf16x256highKernels = [...]kernel{
 }
 
 //go:noescape
-func bf16x256wide1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x256wide1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x256wide2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x256wide2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 //go:noescape
-func bf16x256wide3(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+func bf16x256wide3(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
 var bf16x256wideKernels = [...]kernel{
 	bf16x256wide1,

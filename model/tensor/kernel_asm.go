@@ -7,10 +7,6 @@ import (
 	"unsafe"
 )
 
-// A kernel computes a tile of as many rows as its name says: C [rows][columns]
-// (+)= A [rows][k] · B [k][columns], strides in floats.
-type kernel func(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
-
 // An int8Kernel computes a tile of as many rows as its name says over so many
 // blocks; lda is in bytes.
 type int8Kernel func(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)

@@ -6,6 +6,11 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
+// A kernel computes a tile of as many rows as its name says: C [rows][columns]
+// (+)= A [rows][k] · B [k][columns], strides in floats. For every k it fetches what
+// stands at ahead, pace bytes further each time, into the second level of the cache.
+type kernel func(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
+
 // available lists the levels this machine can run, best first.
 func available() []string {
 	var levels []string
@@ -33,34 +38,40 @@ func use(name string) {
 	}
 }
 
-func tile512(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb, k int, accumulate bool) {
+func tile512(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb, k int, accumulate bool, next upcoming) {
 	_, _, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*lda+k-1], b[(k-1)*ldb+Panel-1]
-	gemm512xKernels[rows-1](unsafe.SliceData(c), ldc, unsafe.SliceData(a), lda, unsafe.SliceData(b), ldb, k, flag(accumulate))
+	next = next.orBehind(unsafe.Pointer(&b[0]), 4*ldb)
+	gemm512xKernels[rows-1](&c[0], ldc, &a[0], lda, &b[0], ldb, k, flag(accumulate), next.at, next.pace)
 }
 
-func tile256(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb, k int, accumulate bool) {
+func tile256(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb, k int, accumulate bool, next upcoming) {
 	_, _, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*lda+k-1], b[(k-1)*ldb+Panel-1]
 	if rows <= len(gemm256wideKernels) {
-		gemm256wideKernels[rows-1](&c[0], ldc, &a[0], lda, &b[0], ldb, k, flag(accumulate))
+		gemm256wideKernels[rows-1](&c[0], ldc, &a[0], lda, &b[0], ldb, k, flag(accumulate), 0, 0)
 		return
 	}
 	// The columns' halves in turn: their sums fill the registers.
 	mul := gemm256xKernels[rows-1]
-	mul(&c[0], ldc, &a[0], lda, &b[0], ldb, k, flag(accumulate))
-	mul(&c[Panel/2], ldc, &a[0], lda, &b[Panel/2], ldb, k, flag(accumulate))
+	left, right := next.halves(k)
+	left, right = left.orBehind(unsafe.Pointer(&b[0]), 4*ldb), right.orBehind(unsafe.Pointer(&b[Panel/2]), 4*ldb)
+	mul(&c[0], ldc, &a[0], lda, &b[0], ldb, k, flag(accumulate), left.at, left.pace)
+	mul(&c[Panel/2], ldc, &a[0], lda, &b[Panel/2], ldb, k, flag(accumulate), right.at, right.pace)
 }
 
-func tileHalves512(c []float32, ldc int, a []float32, lda, rows int, b []uint32, k int) {
+func tileHalves512(c []float32, ldc int, a []float32, lda, rows int, b []uint32, k int, next upcoming) {
 	_, _, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*lda+k-1], b[k*halfPanel-1]
-	bf16x512xKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, 0)
+	next = next.orBehind(unsafe.Pointer(&b[0]), 4*halfPanel)
+	bf16x512xKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, 0, next.at, next.pace)
 }
 
-func tileHalves256(c []float32, ldc int, a []float32, lda, rows int, b []uint32, k int) {
+func tileHalves256(c []float32, ldc int, a []float32, lda, rows int, b []uint32, k int, next upcoming) {
 	_, _, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*lda+k-1], b[k*halfPanel-1]
 	if rows <= len(bf16x256wideKernels) {
-		bf16x256wideKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, 0)
+		bf16x256wideKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, 0, 0, 0)
 		return
 	}
-	bf16x256lowKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, 0)
-	bf16x256highKernels[rows-1](&c[Panel/2], ldc, &a[0], lda, words(b), halfPanel, k, 0)
+	left, right := next.halves(k)
+	left, right = left.orBehind(unsafe.Pointer(&b[0]), 4*halfPanel), right.orBehind(unsafe.Pointer(&b[0]), 4*halfPanel)
+	bf16x256lowKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, 0, left.at, left.pace)
+	bf16x256highKernels[rows-1](&c[Panel/2], ldc, &a[0], lda, words(b), halfPanel, k, 0, right.at, right.pace)
 }

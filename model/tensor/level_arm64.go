@@ -6,6 +6,10 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
+// A neonKernel computes a tile of as many rows as its name says: C [rows][columns]
+// (+)= A [rows][k] · B [k][columns], strides in floats.
+type neonKernel func(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
+
 // available lists the levels this machine can run, best first. Every arm64 has NEON.
 func available() []string { return []string{"neon", "go"} }
 
@@ -48,7 +52,7 @@ func absolutesNeon(x []float32) float32 {
 // neonColumns is the width of a tile of more than a few rows: a quarter of a panel.
 const neonColumns = 8
 
-func tileNeon(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb, k int, accumulate bool) {
+func tileNeon(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb, k int, accumulate bool, _ upcoming) {
 	_, _, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*lda+k-1], b[(k-1)*ldb+Panel-1]
 	if rows <= len(neon32xKernels) {
 		neon32xKernels[rows-1](&c[0], ldc, &a[0], lda, &b[0], ldb, k, flag(accumulate))
@@ -59,7 +63,7 @@ func tileNeon(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb
 	}
 }
 
-func tileHalvesNeon(c []float32, ldc int, a []float32, lda, rows int, b []uint32, k int) {
+func tileHalvesNeon(c []float32, ldc int, a []float32, lda, rows int, b []uint32, k int, _ upcoming) {
 	_, _, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*lda+k-1], b[k*halfPanel-1]
 	if rows <= len(bf16neonWideKernels) {
 		bf16neonWideKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, 0)

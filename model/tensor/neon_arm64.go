@@ -26,7 +26,7 @@ func neon8x7(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accum
 //go:noescape
 func neon8x8(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
 
-var neon8xKernels = [...]kernel{
+var neon8xKernels = [...]neonKernel{
 	neon8x1,
 	neon8x2,
 	neon8x3,
@@ -61,7 +61,7 @@ func bf16neonLow7(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, 
 //go:noescape
 func bf16neonLow8(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
 
-var bf16neonLowKernels = [...]kernel{
+var bf16neonLowKernels = [...]neonKernel{
 	bf16neonLow1,
 	bf16neonLow2,
 	bf16neonLow3,
@@ -96,7 +96,7 @@ func bf16neonHigh7(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k,
 //go:noescape
 func bf16neonHigh8(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
 
-var bf16neonHighKernels = [...]kernel{
+var bf16neonHighKernels = [...]neonKernel{
 	bf16neonHigh1,
 	bf16neonHigh2,
 	bf16neonHigh3,
@@ -113,7 +113,7 @@ func neon32x1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accu
 //go:noescape
 func neon32x2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
 
-var neon32xKernels = [...]kernel{
+var neon32xKernels = [...]neonKernel{
 	neon32x1,
 	neon32x2,
 }
@@ -124,7 +124,7 @@ func bf16neonWide1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k,
 //go:noescape
 func bf16neonWide2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
 
-var bf16neonWideKernels = [...]kernel{
+var bf16neonWideKernels = [...]neonKernel{
 	bf16neonWide1,
 	bf16neonWide2,
 }

@@ -1,6 +1,9 @@
 package tensor
 
-import "fmt"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // Panel is the number of columns that are stored side by side.
 const Panel = 32
@@ -109,7 +112,8 @@ func (p *Packed) mul(c []float32, ldc, left int, a []float32, lda, m, first, k, 
 		width := min(Panel, p.N-panel*Panel)
 		if width == Panel {
 			eachRowBlock(m, tileRows, func(r, rows int) {
-				tile(c[r*ldc+column:], ldc, a[r*lda:], lda, rows, b, Panel, k, accumulate)
+				next := share(unsafe.Pointer(&b[0]), k, 4*Panel, r, rows, m)
+				tile(c[r*ldc+column:], ldc, a[r*lda:], lda, rows, b, Panel, k, accumulate, next)
 			})
 			continue
 		}
@@ -132,7 +136,7 @@ func MulRows(c []float32, ldc int, a []float32, lda, m int, b []float32, ldb, k,
 	full := n / Panel * Panel
 	for column := 0; column < full; column += Panel {
 		eachRowBlock(m, tileRows, func(r, rows int) {
-			tile(c[r*ldc+column:], ldc, a[r*lda:], lda, rows, b[column:], ldb, k, accumulate)
+			tile(c[r*ldc+column:], ldc, a[r*lda:], lda, rows, b[column:], ldb, k, accumulate, upcoming{})
 		})
 	}
 	if full == n {
@@ -170,7 +174,7 @@ func narrowTile(c []float32, ldc int, a []float32, lda, rows int, b []float32, k
 			copy(scratch[r*Panel:r*Panel+width], c[r*ldc:])
 		}
 	}
-	tile(scratch[:], Panel, a, lda, rows, b, Panel, k, accumulate)
+	tile(scratch[:], Panel, a, lda, rows, b, Panel, k, accumulate, upcoming{})
 	for r := range rows {
 		copy(c[r*ldc:r*ldc+width], scratch[r*Panel:])
 	}
@@ -179,7 +183,7 @@ func narrowTile(c []float32, ldc int, a []float32, lda, rows int, b []float32, k
 // tileGo is the plain twin of the tile kernels: up to mostRows rows by Panel
 // columns, the product over k. Products of float32 are exact in float64, so
 // adding there and rounding once is a fused multiply-add.
-func tileGo(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb, k int, accumulate bool) {
+func tileGo(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb, k int, accumulate bool, _ upcoming) {
 	var sum [Panel]float32
 	for r := range rows {
 		if accumulate {

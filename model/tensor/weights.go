@@ -2,6 +2,7 @@ package tensor
 
 import (
 	"fmt"
+	"unsafe"
 
 	"refreekv/spelling"
 )
@@ -188,7 +189,8 @@ func (w *Weights) tile(c []float32, ldc int, in *Input, from, rows, panel int) {
 		return
 	}
 	half := w.halves[panel*halfPanel*w.K:][:halfPanel*w.K]
-	tileHalves(c, ldc, in.a[from*in.lda:], in.lda, rows, half, w.K)
+	next := share(unsafe.Pointer(&half[0]), w.K, 4*halfPanel, from, rows, in.rows)
+	tileHalves(c, ldc, in.a[from*in.lda:], in.lda, rows, half, w.K, next)
 }
 
 // MulPart is C = A·Bᵀ with the k columns of B from first on only, in float32

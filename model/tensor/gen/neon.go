@@ -414,10 +414,10 @@ block:
 func neonStubs() {
 	floats := "c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int"
 	for _, name := range []string{"neon8x", "bf16neonLow", "bf16neonHigh"} {
-		table(name, "kernel", neonRows, floats)
+		table(name, "neonKernel", neonRows, floats)
 	}
-	table("neon32x", "kernel", neonWide, floats)
-	table("bf16neonWide", "kernel", neonWide, floats)
+	table("neon32x", "neonKernel", neonWide, floats)
+	table("bf16neonWide", "neonKernel", neonWide, floats)
 	table("int8neon", "int8Kernel", neonInt8Rows, int8Arguments)
 	for _, stub := range []string{
 		"max@(x *float32, n int, keep *uint16) float32",
