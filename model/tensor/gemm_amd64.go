@@ -232,22 +232,22 @@ var bf16x256wideKernels = [...]kernel{
 }
 
 //go:noescape
-func int8x512x1(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)
+func int8x512x1(c *float32, ldc int, a *byte, lda int, b *byte, blocks int, ahead uintptr, pace int)
 
 //go:noescape
-func int8x512x2(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)
+func int8x512x2(c *float32, ldc int, a *byte, lda int, b *byte, blocks int, ahead uintptr, pace int)
 
 //go:noescape
-func int8x512x3(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)
+func int8x512x3(c *float32, ldc int, a *byte, lda int, b *byte, blocks int, ahead uintptr, pace int)
 
 //go:noescape
-func int8x512x4(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)
+func int8x512x4(c *float32, ldc int, a *byte, lda int, b *byte, blocks int, ahead uintptr, pace int)
 
 //go:noescape
-func int8x512x5(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)
+func int8x512x5(c *float32, ldc int, a *byte, lda int, b *byte, blocks int, ahead uintptr, pace int)
 
 //go:noescape
-func int8x512x6(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)
+func int8x512x6(c *float32, ldc int, a *byte, lda int, b *byte, blocks int, ahead uintptr, pace int)
 
 var int8x512xKernels = [...]int8Kernel{
 	int8x512x1,
@@ -259,16 +259,16 @@ var int8x512xKernels = [...]int8Kernel{
 }
 
 //go:noescape
-func int8x256x1(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)
+func int8x256x1(c *float32, ldc int, a *byte, lda int, b *byte, blocks int, ahead uintptr, pace int)
 
 //go:noescape
-func int8x256x2(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)
+func int8x256x2(c *float32, ldc int, a *byte, lda int, b *byte, blocks int, ahead uintptr, pace int)
 
 //go:noescape
-func int8x256x3(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)
+func int8x256x3(c *float32, ldc int, a *byte, lda int, b *byte, blocks int, ahead uintptr, pace int)
 
 //go:noescape
-func int8x256x4(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)
+func int8x256x4(c *float32, ldc int, a *byte, lda int, b *byte, blocks int, ahead uintptr, pace int)
 
 var int8x256xKernels = [...]int8Kernel{
 	int8x256x1,

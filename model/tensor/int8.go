@@ -27,7 +27,7 @@ type int8Set struct {
 	block int // bytes of a block of activations
 	// tile sets c, [rows][Panel], to the product of rows of blocks, stride bytes
 	// apart, with a panel.
-	tile func(c []float32, ldc int, a []byte, stride, rows int, b []byte)
+	tile func(c []float32, ldc int, a []byte, stride, rows int, b []byte, next upcoming)
 	// quantise rounds whole blocks of x.
 	quantise func(dst []byte, x []float32)
 }
@@ -134,7 +134,7 @@ func quantiseGo(dst []byte, x []float32) {
 
 // int8TileGo is the plain twin of the int8 kernels: per block an exact integer sum,
 // whose product with both scales is added by a fused multiply-add, blocks ascending.
-func int8TileGo(c []float32, ldc int, a []byte, stride, rows int, b []byte) {
+func int8TileGo(c []float32, ldc int, a []byte, stride, rows int, b []byte, _ upcoming) {
 	for r := range rows {
 		out := c[r*ldc:][:Panel]
 		clear(out)

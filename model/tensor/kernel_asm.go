@@ -7,10 +7,6 @@ import (
 	"unsafe"
 )
 
-// An int8Kernel computes a tile of as many rows as its name says over so many
-// blocks; lda is in bytes.
-type int8Kernel func(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)
-
 func flag(b bool) int {
 	if b {
 		return 1

@@ -11,6 +11,11 @@ import (
 // stands at ahead, pace bytes further each time, into the second level of the cache.
 type kernel func(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
 
+// An int8Kernel computes a tile of as many rows as its name says over so many
+// blocks; lda is in bytes. For every 128 bytes of B it fetches what stands at ahead,
+// pace bytes further each time, into the second level of the cache.
+type int8Kernel func(c *float32, ldc int, a *byte, lda int, b *byte, blocks int, ahead uintptr, pace int)
+
 // available lists the levels this machine can run, best first.
 func available() []string {
 	var levels []string

@@ -10,6 +10,10 @@ import (
 // (+)= A [rows][k] · B [k][columns], strides in floats.
 type neonKernel func(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int)
 
+// A neonInt8Kernel computes a tile of as many rows as its name says over so many
+// blocks; lda is in bytes.
+type neonInt8Kernel func(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)
+
 // available lists the levels this machine can run, best first. Every arm64 has NEON.
 func available() []string { return []string{"neon", "go"} }
 
@@ -77,7 +81,7 @@ func tileHalvesNeon(c []float32, ldc int, a []float32, lda, rows int, b []uint32
 
 // int8TileNeon takes 8 columns at a time, which stand 32 bytes apart in the scales
 // and in every four of k.
-func int8TileNeon(c []float32, ldc int, a []byte, stride, rows int, b []byte) {
+func int8TileNeon(c []float32, ldc int, a []byte, stride, rows int, b []byte, _ upcoming) {
 	blocks := len(b) / panelBlock
 	_, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*stride+blocks*(int8Block+8)-1]
 	for j := 0; j < Panel; j += neonColumns {

@@ -141,7 +141,7 @@ func int8neon3(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)
 //go:noescape
 func int8neon4(c *float32, ldc int, a *byte, lda int, b *byte, blocks int)
 
-var int8neonKernels = [...]int8Kernel{
+var int8neonKernels = [...]neonInt8Kernel{
 	int8neon1,
 	int8neon2,
 	int8neon3,

@@ -9,8 +9,12 @@ type upcoming struct {
 	pace int
 }
 
+// int8Pace is the bytes of a panel in int8 between two fetches: the scales of a
+// block, then four of k.
+const int8Pace = 4 * Panel
+
 // share is what the tile of rows [from, from+rows) of m brings near, of the panel
-// that follows one of k rows of so many bytes: the tiles of a panel divide the next
+// that follows one of k rows of so many bytes each: the tiles of a panel divide the next
 // one among them, so that it arrives while all of them compute, not while the first
 // one waits. A tile that is the only one has it from orBehind.
 func share(panel unsafe.Pointer, k, bytes, from, rows, m int) upcoming {

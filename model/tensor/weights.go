@@ -185,7 +185,9 @@ func (w *Weights) mul(c []float32, ldc, left int, in *Input, from, to int) {
 // tile multiplies a few rows of the input with a panel.
 func (w *Weights) tile(c []float32, ldc int, in *Input, from, rows, panel int) {
 	if w.dtype == Int8 {
-		int8Kernels.tile(c, ldc, in.blocks[from*in.stride:], in.stride, rows, w.panelBlocks(panel))
+		b := w.panelBlocks(panel)
+		next := share(unsafe.Pointer(&b[0]), len(b)/int8Pace, int8Pace, from, rows, in.rows)
+		int8Kernels.tile(c, ldc, in.blocks[from*in.stride:], in.stride, rows, b, next)
 		return
 	}
 	half := w.halves[panel*halfPanel*w.K:][:halfPanel*w.K]

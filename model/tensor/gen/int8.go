@@ -8,20 +8,23 @@ const (
 	int8Rows512 = 6 // rows of the AVX-512 tile of 32 columns: 12 sums of integers, 12 of floats
 	int8Rows256 = 4 // rows of the AVX2 tile of 8 columns: 8 half sums of integers, 4 of floats
 
-	int8Arguments = "c *float32, ldc int, a *byte, lda int, b *byte, blocks int"
+	int8NeonArguments = "c *float32, ldc int, a *byte, lda int, b *byte, blocks int"
+	int8Arguments     = "c *float32, ldc int, a *byte, lda int, b *byte, blocks int, ahead uintptr, pace int"
 
 	// A block of a panel, 32 of k: 32 scales, then 8 times 4 bytes of every column.
 	panelBlock = 128 + 1024
 	quad       = 128 // 4 of k
 )
 
-// int8Head: registers as in head, of which R13, R15 and AX are free.
+// int8Head: registers as in head, of which R13 and AX are free, R15 how far BX moves
+// on.
 func int8Head(name string, rows int) {
 	p("// func %s%d(%s)", name, rows, int8Arguments)
-	p("TEXT ·%s%d(SB), NOSPLIT, $0-48", name, rows)
+	p("TEXT ·%s%d(SB), NOSPLIT, $0-64", name, rows)
 	p("\tMOVQ c+0(FP), DX\n\tMOVQ ldc+8(FP), R14\n\tSHLQ $2, R14")
 	p("\tMOVQ a+16(FP), SI\n\tMOVQ lda+24(FP), R11")
 	p("\tMOVQ b+32(FP), R12\n\tMOVQ blocks+40(FP), CX")
+	p("\tMOVQ ahead+48(FP), BX\n\tMOVQ pace+56(FP), R15")
 	p("\tLEAQ (R11)(R11*2), AX")
 	for i := 1; i <= (rows-1)/3; i++ {
 		p("\tLEAQ (%s)(AX*1), %s", bases[i-1], bases[i])
@@ -57,19 +60,25 @@ func int8Kernel512(rows int) {
 	for r := range 2 * rows {
 		p("\tVPXORQ Z%d, Z%d, Z%d", sum+r, sum+r, sum+r)
 	}
-	ahead := panelBlock
-	if rows < 4 {
-		ahead = 4 * panelBlock // from memory
+	fetch := func(from int) {
+		ahead := from + panelBlock // from the second level of the cache
+		if rows < 4 {
+			ahead = from + 4*panelBlock // from memory
+		}
+		p("\tPREFETCHT0 %d(R12)\n\tPREFETCHT0 %d(R12)", ahead, ahead+64)
+		if rows >= 4 {
+			p("\tPREFETCHT1 (BX)\n\tPREFETCHT1 64(BX)\n\tADDQ R15, BX")
+		}
 	}
 	p("loop:\n\tVMOVUPS (R12), Z28\n\tVMOVUPS 64(R12), Z29")
-	p("\tPREFETCHT0 %d(R12)\n\tPREFETCHT0 %d(R12)", ahead, ahead+64)
+	fetch(0)
 	for r := range rows {
 		p("\tVPBROADCASTD %s, Z%d\n\tVMOVDQA32 Z%d, Z%d", at(r, 36), 2*r, 2*r, 2*r+1)
 	}
 	for q := range 8 {
 		from := 128 + q*quad
 		p("\tVMOVDQU32 %d(R12), Z24\n\tVMOVDQU32 %d(R12), Z25", from, from+64)
-		p("\tPREFETCHT0 %d(R12)\n\tPREFETCHT0 %d(R12)", from+ahead, from+ahead+64)
+		fetch(from)
 		for r := range rows {
 			p("\tVPBROADCASTD %s, Z%d", at(r, 4*q), 26+r%2)
 			p("\tVPDPBUSD Z%d, Z24, Z%d\n\tVPDPBUSD Z%d, Z25, Z%d", 26+r%2, 2*r, 26+r%2, 2*r+1)

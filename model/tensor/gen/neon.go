@@ -170,7 +170,7 @@ func neonWideKernel(name string, rows int, load func()) {
 // V15, the rows' bytes in V16 to V23. A block of a row is as for AVX-512; the start
 // of its sum is not needed, since weights are made signed here.
 func neonInt8(rows int) {
-	p("// func int8neon%d(%s)", rows, int8Arguments)
+	p("// func int8neon%d(%s)", rows, int8NeonArguments)
 	p("TEXT ·int8neon%d(SB), NOSPLIT, $0-48", rows)
 	p("\tMOVD c+0(FP), R10\n\tMOVD ldc+8(FP), R11\n\tLSL $2, R11")
 	p("\tMOVD a+16(FP), R0\n\tMOVD lda+24(FP), R13\n\tMOVD b+32(FP), R8\n\tMOVD blocks+40(FP), R12")
@@ -418,7 +418,7 @@ func neonStubs() {
 	}
 	table("neon32x", "neonKernel", neonWide, floats)
 	table("bf16neonWide", "neonKernel", neonWide, floats)
-	table("int8neon", "int8Kernel", neonInt8Rows, int8Arguments)
+	table("int8neon", "neonInt8Kernel", neonInt8Rows, int8NeonArguments)
 	for _, stub := range []string{
 		"max@(x *float32, n int, keep *uint16) float32",
 		"exp2@(x *float32, n int, max float32, keep *uint16, sum *[16]float32)",
