@@ -34,7 +34,7 @@ type Config struct {
 	// Records is how many records of each task are run, from the first; 0: all.
 	Records int `yaml:"records"`
 	// DType is the format in which weights are held and multiplied: float32,
-	// bfloat16 or int8.
+	// bfloat16, bfloat16-both or int8.
 	DType tensor.DType `yaml:"dtype,omitempty"`
 	// Fidelity is how many tokens of the full cache's continuation, and of the
 	// reference answer, every variant is compared on; 0: none.

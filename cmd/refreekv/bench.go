@@ -88,6 +88,7 @@ func printBench(w io.Writer, r *bench.Report) {
 	section(len(r.Peak) > 0, "Limits", func(row func(string, ...any)) {
 		for _, p := range r.Peak {
 			row("multiply-adds\tfloat32, in registers\t%s\t%.1f GFLOP/s", plural(p.Threads, "thread"), p.GFLOPs)
+			row("multiply-adds\tbfloat16, in registers\t%s\t%.1f GFLOP/s", plural(p.Threads, "thread"), p.BFloat16)
 			row("multiply-adds\tint8, in registers\t%s\t%.1f GOP/s", plural(p.Threads, "thread"), p.Int8)
 		}
 		for _, b := range r.Bandwidth {

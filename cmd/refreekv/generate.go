@@ -26,7 +26,7 @@ type promptOptions struct {
 }
 
 // dtypeNames lists the formats of weights for help texts.
-const dtypeNames = "float32, bfloat16 (exact for bfloat16 files, half the memory) or int8 (a third of it, fastest, rounds)"
+const dtypeNames = "float32, bfloat16 (exact for bfloat16 files, half the memory), bfloat16-both (rounds activations too, faster where the processor multiplies bfloat16) or int8 (a third of the memory, fastest, rounds most)"
 
 func (o *promptOptions) add(f *pflag.FlagSet) {
 	f.StringVar(&o.model, "model", defaultModel, "`MODEL`: a registry name, hub id, folder or .gguf file")

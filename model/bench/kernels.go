@@ -16,7 +16,7 @@ type Product struct {
 	N                int     `json:"n"`
 	K                int     `json:"k"`
 	GFLOPs           float64 `json:"gflop_s"`
-	ShareOfPeak      float64 `json:"share_of_peak"` // of all threads; int8 products: of the int8 peak
+	ShareOfPeak      float64 `json:"share_of_peak"` // of all threads, for products of the format
 	GBs              float64 `json:"gb_s"`          // weights read
 	ShareOfBandwidth float64 `json:"share_of_bandwidth"`
 	From             string  `json:"from"` // where the weights lie
@@ -37,10 +37,14 @@ func (b *bencher) products(ctx context.Context) error {
 
 // productPeak is what limits products of the model's format.
 func (b *bencher) productPeak() *trial {
-	if b.m.DType == tensor.Int8 {
-		return peakTrial(b.long, tensor.Threads(), tensor.Int8Loop)
+	loop := tensor.FMALoop
+	switch b.m.DType {
+	case tensor.BFloat16Both:
+		loop = tensor.BFloat16Loop
+	case tensor.Int8:
+		loop = tensor.Int8Loop
 	}
-	return peakTrial(b.long, tensor.Threads(), tensor.FMALoop)
+	return peakTrial(b.long, tensor.Threads(), loop)
 }
 
 func (b *bencher) prefillProducts(ctx context.Context, products []*model.Product) error {

@@ -8,9 +8,10 @@ import (
 
 // Peak is the most multiply-adds that so many threads can do.
 type Peak struct {
-	Threads int     `json:"threads"`
-	GFLOPs  float64 `json:"gflop_s"`    // in float32; a multiplication and an addition count as two
-	Int8    float64 `json:"int8_gop_s"` // products of bytes, added to 32 bits
+	Threads  int     `json:"threads"`
+	GFLOPs   float64 `json:"gflop_s"`          // in float32; a multiplication and an addition count as two
+	BFloat16 float64 `json:"bfloat16_gflop_s"` // products of two bfloat16, added in float32
+	Int8     float64 `json:"int8_gop_s"`       // products of bytes, added to 32 bits
 }
 
 // Bandwidth is how fast so many threads read.
@@ -25,7 +26,7 @@ type Bandwidth struct {
 func (b *bencher) peak(ctx context.Context) error {
 	var trials []*trial
 	for _, n := range threads() {
-		trials = append(trials, peakTrial(b.long, n, tensor.FMALoop), peakTrial(b.long, n, tensor.Int8Loop))
+		trials = append(trials, peakTrial(b.long, n, tensor.FMALoop), peakTrial(b.long, n, tensor.BFloat16Loop), peakTrial(b.long, n, tensor.Int8Loop))
 	}
 	stores := b.stores()
 	for _, s := range stores {
@@ -37,8 +38,8 @@ func (b *bencher) peak(ctx context.Context) error {
 		return err
 	}
 	for _, n := range threads() {
-		b.report.Peak = append(b.report.Peak, Peak{n, trials[0].rate() / 1e9, trials[1].rate() / 1e9})
-		trials = trials[2:]
+		b.report.Peak = append(b.report.Peak, Peak{n, trials[0].rate() / 1e9, trials[1].rate() / 1e9, trials[2].rate() / 1e9})
+		trials = trials[3:]
 	}
 	for _, s := range stores {
 		for _, n := range threads() {

@@ -232,6 +232,65 @@ var bf16x256wideKernels = [...]kernel{
 }
 
 //go:noescape
+func pairs512x1(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
+
+//go:noescape
+func pairs512x2(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
+
+//go:noescape
+func pairs512x3(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
+
+//go:noescape
+func pairs512x4(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
+
+//go:noescape
+func pairs512x5(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
+
+//go:noescape
+func pairs512x6(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
+
+//go:noescape
+func pairs512x7(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
+
+//go:noescape
+func pairs512x8(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
+
+//go:noescape
+func pairs512x9(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
+
+//go:noescape
+func pairs512x10(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
+
+//go:noescape
+func pairs512x11(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
+
+//go:noescape
+func pairs512x12(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
+
+//go:noescape
+func pairs512x13(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
+
+//go:noescape
+func pairs512x14(c *float32, ldc int, a *float32, lda int, b *float32, ldb, k, accumulate int, ahead uintptr, pace int)
+
+var pairs512xKernels = [...]kernel{
+	pairs512x1,
+	pairs512x2,
+	pairs512x3,
+	pairs512x4,
+	pairs512x5,
+	pairs512x6,
+	pairs512x7,
+	pairs512x8,
+	pairs512x9,
+	pairs512x10,
+	pairs512x11,
+	pairs512x12,
+	pairs512x13,
+	pairs512x14,
+}
+
+//go:noescape
 func int8x512x1(c *float32, ldc int, a *byte, lda int, b *byte, blocks int, ahead uintptr, pace int)
 
 //go:noescape

@@ -30,12 +30,15 @@ func available() []string {
 
 func use(name string) {
 	level, tile, tileRows, taskRows, vector = name, tileGo, mostRows, mostRows, vectorGo
-	tileHalves, int8Kernels = tileHalvesGo, int8Go
+	tileHalves, int8Kernels, pairKernels = tileHalvesGo, int8Go, pairSet{}
 	switch name {
 	case "avx512":
 		tile, tileHalves, vector, int8Kernels = tile512, tileHalves512, vector512, int8x256
 		if cpu.X86.HasAVX512VNNI {
 			int8Kernels = int8x512
+		}
+		if cpu.X86.HasAVX512BF16 {
+			pairKernels = pairs512
 		}
 	case "avx2":
 		tile, tileRows, taskRows, vector = tile256, len(gemm256xKernels), 2*len(gemm256xKernels), vector256

@@ -33,6 +33,16 @@ func Int8Loop(rounds int) (operations float64) {
 	return float64(max(rounds, 1)) * float64(loops.ops)
 }
 
+// BFloat16Loop is FMALoop for products of two bfloat16 that are added in float32, by
+// the instructions that the kernels in use have for them.
+func BFloat16Loop(rounds int) (operations float64) {
+	if pairKernels.tile == nil {
+		return FMALoop(rounds)
+	}
+	pairKernels.loop(max(rounds, 1))
+	return float64(max(rounds, 1)) * float64(pairKernels.ops)
+}
+
 // ReadLoop reads a slice as fast as the kernels in use could, from wherever it
 // lies, and returns how many bytes it read: whole steps of 1 KiB.
 func ReadLoop(x []float32) (bytes float64) {

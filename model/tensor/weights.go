@@ -18,13 +18,16 @@ const (
 	// float32: weights that are bfloat16 in their file give the same bits as
 	// Float32, in half the memory.
 	BFloat16 DType = "bfloat16"
+	// BFloat16Both rounds weights, and the activations they are multiplied with, to
+	// bfloat16; sums are float32.
+	BFloat16Both DType = "bfloat16-both"
 	// Int8 rounds weights, and the activations they are multiplied with, to 8 bits
 	// in blocks of 32 along k, each with a float32 scale.
 	Int8 DType = "int8"
 )
 
 // DTypes lists all formats, the reference first.
-func DTypes() []DType { return []DType{Float32, BFloat16, Int8} }
+func DTypes() []DType { return []DType{Float32, BFloat16, BFloat16Both, Int8} }
 
 // ParseDType is the format of that name; an empty one is Float32.
 func ParseDType(name string) (DType, error) {
@@ -43,7 +46,7 @@ func ParseDType(name string) (DType, error) {
 // BytesPerWeight is the memory that a weight takes.
 func (d DType) BytesPerWeight() float64 {
 	switch d {
-	case BFloat16:
+	case BFloat16, BFloat16Both:
 		return 2
 	case Int8:
 		return 1 + 4./int8Block
@@ -58,7 +61,8 @@ type Weights struct {
 	dtype DType
 	// What the format stores, the others nil.
 	floats *Packed
-	halves []uint32 // [panels][K][16]
+	halves []uint32 // [panels][K][16]; of BFloat16Both K in whole pairs, in the order of the chain
+	pairs  []uint32 // [panels][pairs of k][Panel]
 	blocks []byte   // [panels][blocks of k][panelBlock]
 }
 
@@ -68,6 +72,12 @@ func NewWeights(n, k int, dtype DType) *Weights {
 	switch dtype {
 	case BFloat16:
 		w.halves = alignedWords(w.Panels() * k * halfPanel)
+	case BFloat16Both:
+		if pairKernels.tile != nil {
+			w.pairs = alignedWords(w.Panels() * pairsOf(k) * Panel)
+		} else {
+			w.halves = alignedWords(w.Panels() * 2 * pairsOf(k) * halfPanel)
+		}
 	case Int8:
 		w.blocks = newInt8(w.Panels() * int8Blocks(k))
 	default:
@@ -83,7 +93,15 @@ func (w *Weights) Panels() int { return (w.N + Panel - 1) / Panel }
 func (w *Weights) SetRow(j int, row []float32) {
 	switch w.dtype {
 	case BFloat16:
-		setHalves(w.halves[j/Panel*halfPanel*w.K:], j%Panel, row[:w.K])
+		setHalves(w.halfPanel(j/Panel), j%Panel, row[:w.K])
+	case BFloat16Both:
+		if w.pairs != nil {
+			setPairs(w.pairPanel(j/Panel), j%Panel, row[:w.K])
+			return
+		}
+		chain := make([]float32, 2*pairsOf(w.K))
+		chainOrder(chain, row[:w.K])
+		setHalves(w.halfPanel(j/Panel), j%Panel, chain)
 	case Int8:
 		setInt8(w.panelBlocks(j/Panel), j%Panel, row[:w.K])
 	default:
@@ -95,12 +113,34 @@ func (w *Weights) SetRow(j int, row []float32) {
 func (w *Weights) Row(j int, dst []float32) {
 	switch w.dtype {
 	case BFloat16:
-		getHalves(w.halves[j/Panel*halfPanel*w.K:], j%Panel, dst[:w.K])
+		getHalves(w.halfPanel(j/Panel), j%Panel, dst[:w.K])
+	case BFloat16Both:
+		if w.pairs != nil {
+			getPairs(w.pairPanel(j/Panel), j%Panel, dst[:w.K])
+			return
+		}
+		chain := make([]float32, 2*pairsOf(w.K))
+		getHalves(w.halfPanel(j/Panel), j%Panel, chain)
+		for k := range dst[:w.K] {
+			dst[k] = chain[k^1]
+		}
 	case Int8:
 		getInt8(w.panelBlocks(j/Panel), j%Panel, dst[:w.K])
 	default:
 		w.floats.Row(j, dst)
 	}
+}
+
+// halfPanel is a panel in bfloat16.
+func (w *Weights) halfPanel(panel int) []uint32 {
+	size := len(w.halves) / w.Panels()
+	return w.halves[panel*size : (panel+1)*size]
+}
+
+// pairPanel is a panel of pairs.
+func (w *Weights) pairPanel(panel int) []uint32 {
+	size := pairsOf(w.K) * Panel
+	return w.pairs[panel*size : (panel+1)*size]
 }
 
 // panelBlocks are a panel's blocks in int8.
@@ -114,8 +154,10 @@ func (w *Weights) panelBlocks(panel int) []byte {
 type Input struct {
 	a         []float32
 	lda, rows int
-	blocks    []byte // int8: [rows][blocks of k][activation block of the kernels]
-	stride    int    // bytes from one row of blocks to the next
+	blocks    []byte    // int8: [rows][blocks of k][activation block of the kernels]
+	stride    int       // bytes from one row of blocks to the next
+	pairs     []uint32  // BFloat16Both: [rows][pairs of k]
+	chain     []float32 // without kernels for pairs, in their place: [rows][2·pairs], to which a refers
 }
 
 // Input prepares a, [rows][K] with rows lda apart, for products with w. It refers
@@ -125,18 +167,47 @@ func (w *Weights) Input(in *Input, a []float32, lda, rows int) *Input {
 	if rows > 0 && len(a) < (rows-1)*lda+w.K {
 		panic(fmt.Sprintf("tensor: input of [%d][%d], %d apart, has %d values", rows, w.K, lda, len(a)))
 	}
-	if w.dtype != Int8 {
-		return in
-	}
-	in.stride = int8Blocks(w.K) * int8Kernels.block
-	if need := rows * in.stride; cap(in.blocks) < need {
-		in.blocks = make([]byte, need)
-	}
-	in.blocks = in.blocks[:rows*in.stride]
-	for r := range rows {
-		quantise(in.blocks[r*in.stride:(r+1)*in.stride], a[r*lda:r*lda+w.K])
+	switch w.dtype {
+	case Int8:
+		in.quantise(a, lda, w.K)
+	case BFloat16Both:
+		in.round(a, lda, w.K, w.pairs != nil)
 	}
 	return in
+}
+
+// quantise prepares the rows for int8.
+func (in *Input) quantise(a []float32, lda, k int) {
+	in.stride = int8Blocks(k) * int8Kernels.block
+	if need := in.rows * in.stride; cap(in.blocks) < need {
+		in.blocks = make([]byte, need)
+	}
+	in.blocks = in.blocks[:in.rows*in.stride]
+	for r := range in.rows {
+		quantise(in.blocks[r*in.stride:(r+1)*in.stride], a[r*lda:r*lda+k])
+	}
+}
+
+// round prepares the rows for BFloat16Both, as pairs or in the order of the chain.
+func (in *Input) round(a []float32, lda, k int, pairs bool) {
+	n := pairsOf(k)
+	if pairs {
+		if cap(in.pairs) < in.rows*n {
+			in.pairs = alignedWords(in.rows * n)
+		}
+		in.pairs = in.pairs[:in.rows*n]
+		for r := range in.rows {
+			pairKernels.round(in.pairs[r*n:(r+1)*n], a[r*lda:r*lda+k])
+		}
+		return
+	}
+	if cap(in.chain) < in.rows*2*n {
+		in.chain = make([]float32, in.rows*2*n)
+	}
+	in.a, in.lda = in.chain[:in.rows*2*n], 2*n
+	for r := range in.rows {
+		chainOrder(in.a[r*2*n:(r+1)*2*n], a[r*lda:r*lda+k])
+	}
 }
 
 // Mul computes C = A·Bᵀ for the columns of panels [from, to): c is [rows][N] with
@@ -190,9 +261,16 @@ func (w *Weights) tile(c []float32, ldc int, in *Input, from, rows, panel int) {
 		int8Kernels.tile(c, ldc, in.blocks[from*in.stride:], in.stride, rows, b, next)
 		return
 	}
-	half := w.halves[panel*halfPanel*w.K:][:halfPanel*w.K]
-	next := share(unsafe.Pointer(&half[0]), w.K, 4*halfPanel, from, rows, in.rows)
-	tileHalves(c, ldc, in.a[from*in.lda:], in.lda, rows, half, w.K, next)
+	if w.pairs != nil {
+		n, b := pairsOf(w.K), w.pairPanel(panel)
+		next := share(unsafe.Pointer(&b[0]), n, 4*Panel, from, rows, in.rows)
+		pairKernels.tile(c, ldc, in.pairs[from*n:], n, rows, b, n, next)
+		return
+	}
+	half := w.halfPanel(panel)
+	k := len(half) / halfPanel
+	next := share(unsafe.Pointer(&half[0]), k, 4*halfPanel, from, rows, in.rows)
+	tileHalves(c, ldc, in.a[from*in.lda:], in.lda, rows, half, k, next)
 }
 
 // MulPart is C = A·Bᵀ with the k columns of B from first on only, in float32

@@ -18,7 +18,7 @@ type Row struct {
 
 	// Parameters is the size of the model, 0 in rows of versions that did not tell.
 	Parameters int64 `json:"parameters,omitempty"`
-	// DType is the format in which its weights were multiplied: float32, bfloat16 or
+	// DType is the format in which its weights were multiplied: float32, bfloat16, bfloat16-both or
 	// int8; empty, in rows of versions that did not tell, is float32.
 	DType string `json:"dtype,omitempty"`
 	// Labels say where a generated record stands in its set's grid: target_length
