@@ -190,10 +190,27 @@ func joinTasks(a, b map[string]string) (map[string]string, error) {
 }
 
 // same reports whether two models compute the same.
-func (f ModelFacts) same(b ModelFacts) bool {
+func (f ModelFacts) same(b ModelFacts) bool { return len(f.others(b)) == 0 }
+
+// others says in what two models of one name differ.
+func (f ModelFacts) others(b ModelFacts) (out []string) {
+	if f.Weights != b.Weights {
+		out = append(out, "other weights")
+	}
 	// Runs of earlier versions do not tell the config.
-	config := f.Config == b.Config || f.Config == "" || b.Config == ""
-	return f.Weights == b.Weights && f.Tokenizer == b.Tokenizer && config
+	if f.Config != b.Config && f.Config != "" && b.Config != "" {
+		out = append(out, "another config.json")
+	}
+	// The tokenizer's hash covers the template, of which runs of earlier versions
+	// do not tell.
+	switch {
+	case f.Tokenizer == b.Tokenizer:
+	case f.Template != b.Template:
+		out = append(out, "another chat template, perhaps another tokenizer")
+	default:
+		out = append(out, "another tokenizer")
+	}
+	return out
 }
 
 // Version is the program's version: the module's, or the commit it was built

@@ -20,8 +20,8 @@ import (
 // in the order in which a single run would hold them, and that run's provenance.
 // Records that lack variants, as in a run that was stopped, are left out. A record
 // that several runs hold alike counts once, with the times of the first. Runs of
-// different protocol or variants, or that hold different weights under one model
-// name, or differing rows of one record, are refused.
+// different protocol, variants, dtype or lengths, or that hold different weights
+// under one model name, or differing rows of one record, are refused.
 func ReadRuns(dirs []string) ([]rows.Row, *Provenance, error) {
 	if len(dirs) == 0 {
 		return nil, nil, errors.New("no run is named")
@@ -90,6 +90,9 @@ func (p *Provenance) wholeRecords(dir string, all []rows.Row) (whole []rows.Row,
 	return whole, nil
 }
 
+// sideBySide is what to do with runs that cannot stand in one table.
+const sideBySide = "report each by itself, or set them side by side with refreekv diff"
+
 // with joins the provenance of a further run; a nil one joins with any.
 func (p *Provenance) with(b *Provenance) (*Provenance, error) {
 	if p == nil {
@@ -97,22 +100,24 @@ func (p *Provenance) with(b *Provenance) (*Provenance, error) {
 	}
 	switch {
 	case p.Config.Isolated != b.Config.Isolated:
-		return nil, fmt.Errorf("they ran their variants isolated %d and %d times (0: together): their times do not compare", p.Config.Isolated, b.Config.Isolated)
+		return nil, fmt.Errorf("they ran their variants isolated %d and %d times (0: together): their times do not compare; %s", p.Config.Isolated, b.Config.Isolated, sideBySide)
 	case p.Program.Rows != b.Program.Rows:
 		return nil, fmt.Errorf("versions of this program made them whose rows differ (rows_version %d and %d); give the older one's run command again, which computes what changed", p.Program.Rows, b.Program.Rows)
 	case p.Config.NewTokens != b.Config.NewTokens:
-		return nil, fmt.Errorf("their texts are of %d and %d tokens (0: as the tasks say)", p.Config.NewTokens, b.Config.NewTokens)
+		return nil, fmt.Errorf("their texts are of %d and %d tokens (new_tokens; 0: as the tasks say); %s", p.Config.NewTokens, b.Config.NewTokens, sideBySide)
+	case p.Config.fidelity() != b.Config.fidelity():
+		return nil, fmt.Errorf("their fidelity is measured on %d and %d tokens; %s", p.Config.fidelity(), b.Config.fidelity(), sideBySide)
 	case p.Config.dtype() != b.Config.dtype():
-		return nil, fmt.Errorf("their weights were %s and %s (dtype); compare them with refreekv diff", p.Config.dtype(), b.Config.dtype())
+		return nil, fmt.Errorf("their weights were %s and %s (dtype); %s", p.Config.dtype(), b.Config.dtype(), sideBySide)
 	case p.Config.Protocol != b.Config.Protocol:
-		return nil, fmt.Errorf("their protocols are %s and %s", p.Config.Protocol, b.Config.Protocol)
+		return nil, fmt.Errorf("their protocols are %s and %s; %s", p.Config.Protocol, b.Config.Protocol, sideBySide)
 	case !slices.Equal(p.Variants, b.Variants):
-		return nil, errors.New("their variants differ")
+		return nil, fmt.Errorf("their variants differ (%s); %s", strings.Join(changed("variant", p.Variants, b.Variants), ", "), sideBySide)
 	}
 	out := *p
 	var err error
 	if out.Tasks, err = joinTasks(p.Tasks, b.Tasks); err != nil {
-		return nil, fmt.Errorf("they differ in the %w", err)
+		return nil, fmt.Errorf("they differ in the %w; run one of them again with this program, or %s", err, sideBySide)
 	}
 	if out.Scoring, err = joinScoring(p, b); err != nil {
 		return nil, err
@@ -127,10 +132,11 @@ func (p *Provenance) with(b *Provenance) (*Provenance, error) {
 	}
 	for name, facts := range b.Models {
 		if before, ok := p.Models[name]; ok && !before.same(facts) {
-			return nil, fmt.Errorf("model %s has other weights or another tokenizer", name)
+			return nil, fmt.Errorf("model %s has %s; %s", name, strings.Join(before.others(facts), " and "), sideBySide)
 		}
 		out.Models[name] = facts
 	}
+	out.NoTexts = p.NoTexts || b.NoTexts
 	out.Config.Models = union(p.Config.Models, b.Config.Models)
 	out.Config.Tasks = union(p.Config.Tasks, b.Config.Tasks)
 	out.Config.ContextLengths = union(p.Config.ContextLengths, b.Config.ContextLengths)

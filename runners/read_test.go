@@ -153,11 +153,18 @@ func TestRunsThatCannotStandInOneTable(t *testing.T) {
 		{"no run", []string{t.TempDir()}, []string{provenanceFile}},
 		{"a missing folder", []string{a, filepath.Join(a, "none")}, []string{"none"}},
 		{"rows that differ", []string{a, otherRow}, []string{a, otherRow, "both hold task recall, record 0", "differ"}},
-		{"other variants", []string{a, run(func(c *Config) { c.Variants = c.Variants[:2]; c.Tasks = c.Tasks[1:] })}, []string{a, "variants differ"}},
-		{"another protocol", []string{a, edited("protocol: standard", "protocol: paper")}, []string{"standard and paper"}},
-		{"other weights", []string{a, edited("weights_sha256: ", "weights_sha256: 0")}, []string{"other weights"}},
+		{"other variants", []string{a, run(func(c *Config) { c.Variants = c.Variants[:2]; c.Tasks = c.Tasks[1:] })}, []string{a, "variants differ (no variant ", "refreekv diff"}},
+		{"another protocol", []string{a, edited("protocol: standard", "protocol: paper")}, []string{"standard and paper", "refreekv diff"}},
+		{"another dtype", []string{a, edited("dtype: float32", "dtype: int8")}, []string{"float32 and int8", "refreekv diff"}},
+		{"isolated", []string{a, edited("config:\n", "config:\n  isolated: 3\n")}, []string{"isolated 0 and 3 times", "refreekv diff"}},
+		{"fixed lengths", []string{a, edited("config:\n", "config:\n  new_tokens: 7\n")}, []string{"0 and 7 tokens (new_tokens", "refreekv diff"}},
+		{"fidelity", []string{a, run(func(c *Config) { none := 0; c.Fidelity, c.Tasks = &none, c.Tasks[1:] })}, []string{"fidelity is measured on", "and 0 tokens", "refreekv diff"}},
+		{"rows of another version", []string{a, edited("rows_version: ", "rows_version: 9")}, []string{"rows_version", "run command again"}},
+		{"other weights", []string{a, edited("weights_sha256: ", "weights_sha256: 0")}, []string{tinyS, "other weights", "refreekv diff"}},
 		{"other weights than the second", []string{run(func(c *Config) { c.Models = []string{tinyM} }), a, edited("weights_sha256: ", "weights_sha256: 0")}, []string{"other weights"}},
-		{"another task definition", []string{a, edited("task_sha256:\n  own: ", "task_sha256:\n  own: 0")}, []string{"definition of task own"}},
+		{"another config", []string{a, edited("config_sha256: ", "config_sha256: 0")}, []string{"has another config.json;", "refreekv diff"}},
+		{"another tokenizer", []string{a, edited("tokenizer_sha256: ", "tokenizer_sha256: 0")}, []string{"has another tokenizer;", "refreekv diff"}},
+		{"another task definition", []string{a, edited("task_sha256:\n  own: ", "task_sha256:\n  own: 0")}, []string{"definition of task own", "refreekv diff"}},
 		{"run.yaml of something else", []string{edited("config:", "konfig:")}, []string{provenanceFile, "konfig"}},
 	} {
 		_, _, err := ReadRuns(c.dirs)
@@ -169,6 +176,60 @@ func TestRunsThatCannotStandInOneTable(t *testing.T) {
 			if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s: the error lacks %q: %v", c.what, want, err)
 			}
+		}
+	}
+}
+
+// What one model has that another of its name has not.
+func TestOtherModelOfTheName(t *testing.T) {
+	of := func(change func(*ModelFacts)) ModelFacts {
+		f := ModelFacts{Weights: "w", Config: "c", Tokenizer: "t", Template: "p"}
+		change(&f)
+		return f
+	}
+	one := of(func(*ModelFacts) {})
+	for _, c := range []struct {
+		name  string
+		other ModelFacts
+		want  []string
+	}{
+		{"the same", of(func(f *ModelFacts) { f.Source = "elsewhere" }), nil},
+		{"weights", of(func(f *ModelFacts) { f.Weights = "x" }), []string{"other weights"}},
+		{"config", of(func(f *ModelFacts) { f.Config = "x" }), []string{"another config.json"}},
+		{"config not told", of(func(f *ModelFacts) { f.Config = "" }), nil},
+		{"tokenizer", of(func(f *ModelFacts) { f.Tokenizer = "x" }), []string{"another tokenizer"}},
+		{"template", of(func(f *ModelFacts) { f.Template, f.Tokenizer = "x", "x" }), []string{"another chat template, perhaps another tokenizer"}},
+		{"template not told", of(func(f *ModelFacts) { f.Template = "" }), nil},
+		{"two", of(func(f *ModelFacts) { f.Weights, f.Config = "x", "x" }), []string{"other weights", "another config.json"}},
+	} {
+		if diff := cmp.Diff(c.want, one.others(c.other)); diff != "" || one.same(c.other) != (c.want == nil) {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
+
+// A table of rows of which some have no texts has rows without texts.
+func TestTextsLeftOutStayLeftOut(t *testing.T) {
+	c := small(t, Overrides{Models: []string{tinyS, tinyM}, Limit: 1})
+	var dirs []string
+	for _, model := range c.Models {
+		one := *c
+		one.Models = []string{model}
+		dirs = append(dirs, t.TempDir())
+		mustRun(t, &one, Options{Dir: dirs[len(dirs)-1]})
+	}
+	got, p, err := ReadRuns(dirs[1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, p = WithoutTexts(got, p)
+	bare := t.TempDir()
+	if err := WriteRun(bare, got, p); err != nil {
+		t.Fatal(err)
+	}
+	for _, order := range [][]string{{dirs[0], bare}, {bare, dirs[0]}} {
+		if _, p, err := ReadRuns(order); err != nil || !p.NoTexts {
+			t.Errorf("error %v, run.yaml tells of it: %v", err, err == nil && p.NoTexts)
 		}
 	}
 }
