@@ -29,8 +29,9 @@ func ReadRuns(dirs []string) ([]rows.Row, *Provenance, error) {
 	var all []rows.Row
 	var merged *Provenance
 	type origin struct {
-		dir string
-		row rows.Row
+		dir     string
+		noTexts bool
+		row     rows.Row
 	}
 	from := map[rowKey]origin{}
 	for _, dir := range dirs {
@@ -53,9 +54,12 @@ func ReadRuns(dirs []string) ([]rows.Row, *Provenance, error) {
 			k := rowKeyOf(row)
 			before, twice := from[k]
 			if !twice {
-				from[k] = origin{dir, row}
+				from[k] = origin{dir, p.NoTexts, row}
 				all = append(all, row)
 				continue
+			}
+			if before.noTexts != p.NoTexts {
+				return nil, nil, fmt.Errorf("%s and %s both hold task %s, record %d of model %s, one of them without its texts; name only one of the two", before.dir, dir, k.task, k.index, k.model)
 			}
 			if !sameResult(before.row, row) {
 				return nil, nil, fmt.Errorf("%s and %s both hold task %s, record %d of model %s, and their rows of %s differ; report them apart, or run one of them again", before.dir, dir, k.task, k.index, k.model, k.variant)
@@ -132,7 +136,7 @@ func (p *Provenance) with(b *Provenance) (*Provenance, error) {
 	}
 	for name, facts := range b.Models {
 		if before, ok := p.Models[name]; ok && !before.same(facts) {
-			return nil, fmt.Errorf("model %s has %s; %s", name, strings.Join(before.others(facts), " and "), sideBySide)
+			return nil, fmt.Errorf("model %s has %s; %s", name, strings.Join(before.others(facts), ", "), sideBySide)
 		}
 		out.Models[name] = facts
 	}

@@ -227,6 +227,9 @@ func TestTextsLeftOutStayLeftOut(t *testing.T) {
 	if err := WriteRun(bare, got, p); err != nil {
 		t.Fatal(err)
 	}
+	if _, _, err := ReadRuns([]string{dirs[1], bare}); err == nil || !strings.Contains(err.Error(), "without its texts; name only one") {
+		t.Errorf("the same rows with texts and without: %v", err)
+	}
 	for _, order := range [][]string{{dirs[0], bare}, {bare, dirs[0]}} {
 		if _, p, err := ReadRuns(order); err != nil || !p.NoTexts {
 			t.Errorf("error %v, run.yaml tells of it: %v", err, err == nil && p.NoTexts)
