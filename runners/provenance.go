@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 
 	"github.com/google/renameio/v2"
@@ -211,31 +210,6 @@ func (f ModelFacts) others(b ModelFacts) (out []string) {
 		out = append(out, "another tokenizer")
 	}
 	return out
-}
-
-// Version is the program's version: the module's, or the commit it was built
-// from, or "devel".
-func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "devel"
-	}
-	version, revision, dirty := info.Main.Version, "", ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			revision = s.Value
-		case s.Key == "vcs.modified" && s.Value == "true":
-			dirty = "+changes"
-		}
-	}
-	switch {
-	case version != "" && version != "(devel)":
-		return version
-	case revision != "":
-		return revision + dirty
-	}
-	return "devel"
 }
 
 func thisProgram() Program {

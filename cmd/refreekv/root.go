@@ -14,7 +14,7 @@ import (
 )
 
 func newRoot() *cobra.Command {
-	var verbose bool
+	var verbose, version bool
 	var threads int
 	root := &cobra.Command{
 		Use:   "refreekv",
@@ -25,7 +25,6 @@ metrics, and renders tables and plots. One prefill serves all methods.`,
 		Example: `  refreekv run quickstart
   refreekv generate --prompt "Name three rivers." --pruner "snapkv budget=0.5"
   refreekv list pruners`,
-		Version:       runners.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -34,7 +33,13 @@ metrics, and renders tables and plots. One prefill serves all methods.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "refreekv version", runners.Version())
+				return err
+			}
+			return cmd.Help()
+		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			level := slog.LevelWarn
 			if verbose {
@@ -50,6 +55,8 @@ metrics, and renders tables and plots. One prefill serves all methods.`,
 			return nil
 		},
 	}
+	// Not cobra's own: that asks for the version whatever the command, which takes time.
+	root.Flags().BoolVar(&version, "version", false, "print the program's version")
 	root.PersistentFlags().BoolVarP(&verbose, "verbose", "v", false, "log what is done")
 	root.PersistentFlags().IntVar(&threads, "threads", 0, "compute on `N` threads (0: all cores); results do not depend on it")
 	root.SetFlagErrorFunc(flagError)
