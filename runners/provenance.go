@@ -83,7 +83,23 @@ func ReadProvenance(dir string) (*Provenance, error) {
 	if err := yaml.Load(raw, &p, yaml.WithKnownFields()); err != nil {
 		return nil, fmt.Errorf("%s: %s", path, oneLine(err))
 	}
+	if field := p.cutOff(); field != "" {
+		return nil, fmt.Errorf("%s: %s is missing: the file is cut off; put a whole copy back, or run anew in another folder", path, field)
+	}
 	return &p, nil
+}
+
+// cutOff names what is missing of the last fields of run.yaml, which any run has.
+func (p *Provenance) cutOff() string {
+	if p.Models == nil {
+		return "models"
+	}
+	for name, facts := range p.Models {
+		if facts.HeadDim == 0 {
+			return "models." + name + ".head_dim"
+		}
+	}
+	return ""
 }
 
 // YAML is the text of run.yaml.
