@@ -102,6 +102,20 @@ func (c *Config) YAML() ([]byte, error) {
 	return raw, nil
 }
 
+// Paths are the files and folders here that the config names: the data, models and
+// tasks of one's own. They are absolute.
+func (c *Config) Paths() (out []string) {
+	for _, name := range slices.Concat([]string{c.Data}, c.Models, c.Tasks) {
+		if hub.IsName(name) {
+			continue
+		}
+		if path := absolute(name); filepath.IsAbs(path) {
+			out = append(out, path)
+		}
+	}
+	return out
+}
+
 // absolute makes a name absolute that is a file or folder here.
 func absolute(name string) string {
 	if _, err := os.Stat(name); err != nil {

@@ -72,7 +72,7 @@ sends what is missing if --missing is given; nothing is computed twice. Then
 	f.StringVar(&s.job.Time, "time", "", "time `LIMIT` of a shard, such as 12:00:00")
 	f.StringVar(&s.slurm.Partition, "partition", "", "`NAME` of the partition")
 	f.StringVar(&s.slurm.Account, "account", "", "`NAME` of the account")
-	f.StringVar(&s.slurm.Container, "container", "", "`IMAGE` to run in with apptainer")
+	f.StringVar(&s.slurm.Container, "container", "", "`IMAGE` to run in with apptainer; it sees the run's folder, the config's data, models and tasks, and the folders in --env")
 	f.StringSliceVar(&s.slurm.Modules, "modules", nil, "environment modules to load first, `NAMES` with commas between")
 	f.StringArrayVar(&s.slurm.Extra, "sbatch", nil, "a further `OPTION` of sbatch, such as --sbatch=--qos=long; repeat for more")
 	groupFlags(f, "Slurm")
@@ -80,6 +80,7 @@ sends what is missing if --missing is given; nothing is computed twice. Then
 	f.StringVar(&s.k8s.Claim, "claim", "", "`NAME` of the persistent volume claim that holds the run's folder, data and models; must be given")
 	f.StringVar(&s.k8s.MountAt, "mount-at", "/shared", "`PATH` where the claim is mounted")
 	f.StringVar(&s.k8s.Namespace, "namespace", "", "`NAME` of the namespace")
+	f.StringVar(&s.k8s.User, "user", "", "whom pods run as, `UID` or UID:GID (default: the image's user)")
 	groupFlags(f, "Kubernetes")
 	overrideFlags(f, &s.o)
 	groupFlags(f, "Changes to the config")
@@ -204,7 +205,9 @@ func (s *submission) submit(cmd *cobra.Command, config *runners.Config, dir stri
 // script is the text that the scheduler is given.
 func (s *submission) script(config *runners.Config, job cluster.Job) (string, error) {
 	if s.engine == "slurm" {
-		return cluster.SlurmScript(job, s.slurm)
+		slurm := s.slurm
+		slurm.Mounts = mounts(config, job.Env)
+		return cluster.SlurmScript(job, slurm)
 	}
 	raw, err := config.YAML()
 	if err != nil {
@@ -213,6 +216,19 @@ func (s *submission) script(config *runners.Config, job cluster.Job) (string, er
 	k := s.k8s
 	k.Config = string(raw)
 	return cluster.K8sManifest(job, k)
+}
+
+// mounts are what a container must see beside the run's folder: what the config names,
+// and folders in variables, such as REFREEKV_CACHE.
+func mounts(config *runners.Config, env []string) []string {
+	out := config.Paths()
+	for _, variable := range env {
+		_, value, _ := strings.Cut(variable, "=")
+		if info, err := os.Stat(value); err == nil && info.IsDir() && filepath.IsAbs(value) {
+			out = append(out, value)
+		}
+	}
+	return out
 }
 
 // lacking are the shards that lack records and are not being run.

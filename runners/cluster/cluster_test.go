@@ -15,7 +15,7 @@ var job = Job{Name: "big", Config: "/s/run/submit/config.yaml", Dir: "/s/run", S
 func TestSlurmScript(t *testing.T) {
 	j := job
 	j.Only, j.Threads, j.Memory, j.Time, j.AtOnce, j.Env = []int{1, 2, 3, 5, 7, 8}, 32, "64G", "12:00:00", 4, []string{"A=it's b"}
-	got, err := SlurmScript(j, Slurm{Partition: "long", Account: "me", Container: "/s/my image.sif", Modules: []string{"apptainer/1.3"}, Extra: []string{"--qos=long"}})
+	got, err := SlurmScript(j, Slurm{Partition: "long", Account: "me", Container: "/s/my image.sif", Mounts: []string{"/s/data", "/s/cache"}, Modules: []string{"apptainer/1.3"}, Extra: []string{"--qos=long"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestSlurmScript(t *testing.T) {
 set -eu
 module load apptainer/1.3
 export A='it'\''s b'
-exec apptainer exec --bind /s/run '/s/my image.sif' /s/refreekv run /s/run/submit/config.yaml --out /s/run --shard "$SLURM_ARRAY_TASK_ID/8" --threads 32 --memory 8GB
+exec apptainer exec --bind /s/run,/s/data,/s/cache '/s/my image.sif' /s/refreekv run /s/run/submit/config.yaml --out /s/run --shard "$SLURM_ARRAY_TASK_ID/8" --threads 32 --memory 8GB
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -76,7 +76,7 @@ func TestQuote(t *testing.T) {
 func TestK8sManifest(t *testing.T) {
 	j := job
 	j.Dir, j.Binary, j.Threads, j.Memory, j.Env = "/shared/run", "refreekv", 4, "8Gi", []string{"REFREEKV_CACHE=/shared/cache"}
-	k := Kubernetes{Namespace: "lab", Image: "registry/refreekv:1", Claim: "disk", MountAt: "/shared", Config: "name: big\n"}
+	k := Kubernetes{Namespace: "lab", Image: "registry/refreekv:1", Claim: "disk", MountAt: "/shared", User: "1000:100", Config: "name: big\n"}
 	text, err := K8sManifest(j, k)
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +102,8 @@ func TestK8sManifest(t *testing.T) {
 						Image         string
 						Command, Args []string
 					}
-					Volumes []map[string]any
+					Volumes         []map[string]any
+					SecurityContext map[string]int `yaml:"securityContext"`
 				}
 			}
 		}
@@ -123,6 +124,9 @@ func TestK8sManifest(t *testing.T) {
 	if diff := cmp.Diff(want, pod.Args); diff != "" || pod.Image != k.Image || pod.Command[0] != "refreekv" {
 		t.Errorf("pod %+v (-want +got):\n%s", pod, diff)
 	}
+	if diff := cmp.Diff(map[string]int{"runAsUser": 1000, "runAsGroup": 100, "fsGroup": 100}, work.Spec.Template.Spec.SecurityContext); diff != "" {
+		t.Errorf("security context (-want +got):\n%s", diff)
+	}
 	k.Config = "name: other\n"
 	if other, err := K8sManifest(j, k); err != nil || strings.Contains(other, work.Metadata.Name) {
 		t.Errorf("another config has the same name (%v)", err)
@@ -141,6 +145,7 @@ func TestK8sRefuses(t *testing.T) {
 		"no image":           {func(_ *Job, k *Kubernetes) { k.Image = "" }, "image"},
 		"no claim":           {func(_ *Job, k *Kubernetes) { k.Claim = "" }, "claim"},
 		"a folder elsewhere": {func(j *Job, _ *Kubernetes) { j.Dir = "/sx/run" }, "/sx/run"},
+		"a user's name":      {func(_ *Job, k *Kubernetes) { k.User = "me" }, "UID:GID"},
 		"a time limit":       {func(j *Job, _ *Kubernetes) { j.Time = "1:00" }, "time"},
 	} {
 		j, k := job, good

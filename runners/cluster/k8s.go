@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -17,6 +18,7 @@ type Kubernetes struct {
 	Image     string // container image that holds refreekv
 	Claim     string // persistent volume claim that all pods mount at MountAt
 	MountAt   string // where; the run's folder, data and models lie below it
+	User      string // UID or UID:GID that pods run as; empty: the image's
 	Config    string // the config's text, which the manifest carries
 }
 
@@ -28,6 +30,9 @@ var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 // k8sMemory is a quantity of memory.
 var k8sMemory = regexp.MustCompile(`^\d+(\.\d+)?([kMGTP]|[KMGTP]i)?$`)
+
+// numericUser is a user, and perhaps a group, as numbers.
+var numericUser = regexp.MustCompile(`^(\d{1,9})(?::(\d{1,9}))?$`)
 
 // K8sManifest is a ConfigMap with the config and an Indexed Job (batch/v1, for
 // backoffLimitPerIndex Kubernetes 1.29 or later): the pod of index i runs shard
@@ -47,6 +52,8 @@ func K8sManifest(j Job, k Kubernetes) (string, error) {
 		return "", errors.New("a pod of a Job has no time limit of its own; leave the time out")
 	case j.Memory != "" && !k8sMemory.MatchString(j.Memory):
 		return "", fmt.Errorf("mem: %q is no size as Kubernetes reads it; write it as 64Gi or 512Mi", j.Memory)
+	case k.User != "" && !numericUser.MatchString(k.User):
+		return "", fmt.Errorf("user: %q is no user of a pod; write it as numbers, UID or UID:GID (id -u, id -g)", k.User)
 	case !strings.HasPrefix(j.Dir+"/", strings.TrimSuffix(k.MountAt, "/")+"/"):
 		return "", fmt.Errorf("the run's folder %s does not lie below %s, where pods see the volume", j.Dir, k.MountAt)
 	}
@@ -60,6 +67,18 @@ func K8sManifest(j Job, k Kubernetes) (string, error) {
 	if atOnce == 0 || atOnce > j.Shards {
 		atOnce = j.Shards
 	}
+	pod := map[string]any{
+		"restartPolicy":                 "Never",
+		"terminationGracePeriodSeconds": stopBefore,
+		"containers":                    []any{job.container(k)},
+		"volumes": []any{
+			map[string]any{"name": "shared", "persistentVolumeClaim": map[string]any{"claimName": k.Claim}},
+			map[string]any{"name": "config", "configMap": map[string]any{"name": name}},
+		},
+	}
+	if k.User != "" {
+		pod["securityContext"] = securityContext(k.User)
+	}
 	spec := map[string]any{
 		"completions": j.Shards, "parallelism": atOnce, "completionMode": "Indexed",
 		"backoffLimitPerIndex": 5, "maxFailedIndexes": j.Shards,
@@ -69,15 +88,7 @@ func K8sManifest(j Job, k Kubernetes) (string, error) {
 		}},
 		"template": map[string]any{
 			"metadata": map[string]any{"labels": map[string]any{"app": "refreekv"}},
-			"spec": map[string]any{
-				"restartPolicy":                 "Never",
-				"terminationGracePeriodSeconds": stopBefore,
-				"containers":                    []any{job.container(k)},
-				"volumes": []any{
-					map[string]any{"name": "shared", "persistentVolumeClaim": map[string]any{"claimName": k.Claim}},
-					map[string]any{"name": "config", "configMap": map[string]any{"name": name}},
-				},
-			},
+			"spec":     pod,
 		},
 	}
 	var out strings.Builder
@@ -95,6 +106,21 @@ func K8sManifest(j Job, k Kubernetes) (string, error) {
 		out.Write(raw)
 	}
 	return out.String(), nil
+}
+
+// securityContext makes a pod run as a user, and volumes that can be given to a group
+// writable to theirs.
+func securityContext(user string) map[string]any {
+	m := numericUser.FindStringSubmatch(user)
+	number := func(s string) int {
+		n, _ := strconv.Atoi(s) // at most nine digits
+		return n
+	}
+	out := map[string]any{"runAsUser": number(m[1])}
+	if m[2] != "" {
+		out["runAsGroup"], out["fsGroup"] = number(m[2]), number(m[2])
+	}
+	return out
 }
 
 func (j Job) container(k Kubernetes) map[string]any {

@@ -15,6 +15,7 @@ type Slurm struct {
 	Partition string
 	Account   string
 	Container string   // image that apptainer runs the program in; it must hold refreekv
+	Mounts    []string // absolute paths that the container sees beside the run's folder
 	Modules   []string // environment modules that are loaded first
 	Extra     []string // further options of sbatch, e.g. --qos=long
 }
@@ -89,7 +90,7 @@ func SlurmScript(j Job, s Slurm) (string, error) {
 	}
 	var words []string
 	if s.Container != "" {
-		words = append(words, "apptainer", "exec", "--bind", quote(j.Dir), quote(s.Container))
+		words = append(words, "apptainer", "exec", "--bind", quote(strings.Join(append([]string{j.Dir}, s.Mounts...), ",")), quote(s.Container))
 	}
 	words = append(words, quote(j.Binary))
 	const shard = `"$SLURM_ARRAY_TASK_ID/%d"`
