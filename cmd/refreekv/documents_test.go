@@ -299,7 +299,7 @@ var (
 	ourConfig   = regexp.MustCompile(`^(paper|laptop|audit)/[\w.-]+$`)
 	flagSpan    = regexp.MustCompile(`^--[a-z][a-z-]*`)
 	linkTarget  = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
-	othersFlags = []string{"--requeue"} // of sbatch
+	othersFlags = []string{"--requeue", "--userns"} // of sbatch and podman
 )
 
 // wrongNames holds every command of a document, in blocks and in its text, to the
