@@ -54,7 +54,7 @@ func (s span) valueAxis(label string, least, floor, ceil float64) axis {
 }
 
 // scoreAxis is that of scores and other percentages.
-func (s span) scoreAxis(label string) axis { return s.valueAxis(label, 2, 0, 100) }
+func (s span) scoreAxis(label string) axis { return s.valueAxis(label, 5, 0, 100) }
 
 // fromZero is the axis of amounts, which begins at 0.
 func (s span) fromZero(label string) axis {
