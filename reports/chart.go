@@ -132,7 +132,7 @@ func (c chart) figure() Figure {
 			own := around(p, data)
 			p.Draw(own)
 			drawLabel(canvas, style, panel.x.label, vg.Point{X: data.Center().X, Y: own.Min.Y - labelRoom*0.55}, 0, data.Size().X+30)
-			drawLabel(canvas, style, panel.y.label, vg.Point{X: own.Min.X - labelRoom*0.6, Y: data.Center().Y}, quarter, data.Size().Y+30)
+			drawLabel(canvas, style, panel.y.label, vg.Point{X: own.Min.X - labelRoom*0.75, Y: data.Center().Y}, quarter, data.Size().Y+30)
 		}
 		right := c.columns - 1
 		for plots[0][right] == nil {

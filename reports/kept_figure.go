@@ -59,7 +59,7 @@ func (k Kept) Figure(format string, lists bool) ([]byte, error) {
 		if err != nil {
 			return err
 		}
-		scale, err := colourScale("kept share")
+		scale, err := colourScale("kept share (%)")
 		if err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func (k Kept) budgets(rows []keptRow) (*plot.Plot, error) {
 	return p, nil
 }
 
-// colourScale is a plot of the colours of shares, from 0 to 1.
+// colourScale is a plot of the colours of shares, in percent as everywhere.
 func colourScale(label string) (*plot.Plot, error) {
 	p := newPlot("", "", label)
 	// Each colour reaches to the top and the next one covers it, so that there are
@@ -158,7 +158,7 @@ func colourScale(label string) (*plot.Plot, error) {
 	}
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, 1, 0, 1
 	p.HideX()
-	p.Y.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 0.5, Label: "½"}, {Value: 1, Label: "1"}}
+	p.Y.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 0.5, Label: "50"}, {Value: 1, Label: "100"}}
 	return p, nil
 }
 
@@ -199,7 +199,7 @@ func layerTicks(rows []keptRow) plot.ConstantTicks {
 // KeptFigure draws what several pruners keep of one prompt side by side, layers by
 // positions; lists: every layer's lists below each other.
 func KeptFigure(all []Kept, lists bool) Figure {
-	c := chart{name: "kept", caption: "Share of the positions that stays in the KV cache, layers by positions in the prompt.", wide: true, scale: "kept share"}
+	c := chart{name: "kept", caption: "Share of the positions that stays in the KV cache, layers by positions in the prompt.", wide: true, scale: "kept share (%)"}
 	lines := 0
 	for _, k := range all {
 		p := k.panel(lists)

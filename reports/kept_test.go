@@ -183,7 +183,7 @@ func TestKeptFigureOfSeveral(t *testing.T) {
 			continue
 		}
 		checkTexts(t, f, string(raw))
-		for _, want := range []string{"some pruner, 120 tokens<", ">another<", ">kept share<"} {
+		for _, want := range []string{"some pruner, 120 tokens<", ">another<", ">kept share (%)<"} {
 			if !strings.Contains(string(raw), want) {
 				t.Errorf("the figure lacks %q", want)
 			}

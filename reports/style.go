@@ -20,7 +20,7 @@ var palette = []color.RGBA{
 // glyphs and dashes tell methods apart in grey.
 var (
 	glyphs = []draw.GlyphDrawer{draw.CircleGlyph{}, draw.BoxGlyph{}, draw.TriangleGlyph{}, draw.CrossGlyph{}, draw.RingGlyph{}, draw.PyramidGlyph{}, draw.PlusGlyph{}}
-	dashes = [][]vg.Length{nil, {4, 2}, {1, 1.5}, {4, 1.5, 1, 1.5}, {7, 2}}
+	dashes = [][]vg.Length{nil, {4, 2}, {1, 1.5}, {4, 1.5, 1, 1.5}, {6, 2.5}}
 )
 
 // ringGlyph is the place of the ring among the glyphs.
