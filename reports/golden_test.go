@@ -5,9 +5,11 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -166,18 +168,57 @@ func TestEscapeMarkdown(t *testing.T) {
 	}
 }
 
+// many is a table of 28 tasks.
+func many() []rows.Row {
+	var tasks []string
+	ones, halves := make([]float64, 28), make([]float64, 28)
+	for i := range 28 {
+		tasks, ones[i], halves[i] = append(tasks, fmt.Sprintf("task_%02d", i)), 1, .5
+	}
+	return made("model", 512, 2, tasks, []result{{"full", "full", 1, ones}, {"h2o budget=0.5", "h2o", .5, halves}})
+}
+
+// A table that is too wide for a page goes on in others, each column once.
+func TestLatexWideTables(t *testing.T) {
+	raw, err := Render(many(), Options{Title: "x"}, "tex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(raw)
+	for _, columns := range regexp.MustCompile(`tabular\}\{l(r+)\}`).FindAllStringSubmatch(text, -1) {
+		if len(columns[1]) > mostScores {
+			t.Errorf("a table of %d columns", len(columns[1]))
+		}
+	}
+	// The scores, and the differences.
+	for i := range 28 {
+		if name := fmt.Sprintf(`task\_%02d`, i); strings.Count(text, name) != 2 {
+			t.Errorf("%s stands %d times", name, strings.Count(text, name))
+		}
+	}
+	if got := strings.Count(text, "continued."); got != 1+3 {
+		t.Errorf("%d tables go on, want 4:\n%s", got, text)
+	}
+}
+
 // The document compiles by itself, whatever names and texts hold.
 func TestLatexCompiles(t *testing.T) {
 	program, err := exec.LookPath("pdflatex")
 	if err != nil {
 		t.Skip("needs LaTeX: there is no pdflatex here")
 	}
+	wide, err := Render(many(), Options{Title: "x"}, "tex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents := map[string][]byte{"wide": wide}
 	for _, name := range []string{"paper", "nasty"} {
-		dir := t.TempDir()
-		raw, err := os.ReadFile(filepath.Join("testdata", name+".tex"))
-		if err != nil {
+		if documents[name], err = os.ReadFile(filepath.Join("testdata", name+".tex")); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for name, raw := range documents {
+		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "t.tex"), raw, 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ func latexText(s string) string {
 // booktabs and can be copied out of it.
 func latex(s Summary, title string) string {
 	var b strings.Builder
-	b.WriteString("\\documentclass{article}\n\\usepackage[utf8]{inputenc}\n\\usepackage[a4paper,landscape,margin=15mm]{geometry}\n\\usepackage{booktabs,graphicx}\n\\begin{document}\n")
+	b.WriteString("\\documentclass{article}\n\\usepackage[utf8]{inputenc}\n\\usepackage[a4paper,landscape,margin=15mm]{geometry}\n\\usepackage{booktabs,graphicx}\n\\setlength{\\belowcaptionskip}{6pt}\n\\begin{document}\n")
 	fmt.Fprintf(&b, "%% %s\n", strings.ReplaceAll(title, "\n", " "))
 	for _, t := range s.Tables {
 		b.WriteString(latexTable(t))
@@ -47,17 +47,34 @@ func latexTable(t Table) string {
 	if len(t.Notes) > 0 {
 		caption += " " + strings.Join(t.Notes, " ")
 	}
-	writeLatexTable(&b, caption, t.columns(), t.Lines)
+	writeLatexTables(&b, caption, t.heading()+", continued.", t.columns(), t.Lines, mostScores)
 	if t.tested() && len(t.Tasks) > 1 {
-		writeLatexTable(&b, t.heading()+". "+versusTitle, t.versusColumns(), t.versus())
+		writeLatexTables(&b, t.heading()+". "+versusTitle, t.heading()+". Difference to the full cache, continued.", t.versusColumns(), t.versus(), mostIntervals)
 	}
 	return b.String()
+}
+
+// mostScores and mostIntervals are how many columns a page's width holds legibly:
+// of scores, enough for the paper's 13 tasks, and of differences with intervals.
+const (
+	mostScores    = 18
+	mostIntervals = 9
+)
+
+// writeLatexTables writes a table, in parts of about as many columns each where it
+// has more than so many; the second caption is that of the further parts.
+func writeLatexTables(b *strings.Builder, caption, continued string, columns []column, lines []Line, most int) {
+	parts := (len(columns) + most - 1) / most
+	for i := range parts {
+		writeLatexTable(b, caption, columns[i*len(columns)/parts:(i+1)*len(columns)/parts], lines)
+		caption = continued
+	}
 }
 
 // writeLatexTable writes a table of lines, each with a smaller one beneath.
 func writeLatexTable(b *strings.Builder, caption string, columns []column, lines []Line) {
 	fmt.Fprintf(b, "\\begin{table}[p]\n\\centering\\small\n\\caption{%s}\n", latexText(caption))
-	// A table of many tasks is shrunk to the line, a small one stays as it is.
+	// A wide table is shrunk to the line, a small one stays as it is.
 	b.WriteString("\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n")
 	fmt.Fprintf(b, "\\begin{tabular}{l%s}\n\\toprule\n", strings.Repeat("r", len(columns)))
 	head := []latexCell{{text: "variant"}}
