@@ -79,7 +79,7 @@ type AgainstLine struct {
 	Interval      *stats.Interval `json:"interval,omitempty"`
 	Paper         float64         `json:"paper"`
 	Difference    float64         `json:"difference"`   // ours less the paper's
-	Within        *bool           `json:"within"`       // the paper's figure lies in our interval; nil without one
+	Within        *bool           `json:"within"`       // the paper's figure lies in our interval; nil without one, or where it has no width
 	OurBudget     float64         `json:"our_budget"`   // percent
 	PaperBudget   float64         `json:"paper_budget"` // 0: not printed
 	Table         string          `json:"table"`
@@ -166,7 +166,8 @@ func (t Table) against(cells []PaperCell, own bool, l Line, k int, task string) 
 			}
 		}
 		line.Difference = line.Ours - line.Paper
-		if line.Interval != nil {
+		// Records that all say the same tell nothing of what others would say.
+		if line.Interval != nil && line.Interval.Width() > 0 {
 			within := line.Interval.Holds(line.Paper)
 			line.Within = &within
 		}
@@ -185,7 +186,9 @@ func (a Against) Render(format string) ([]byte, error) {
 		}
 		if i := l.Interval; i != nil {
 			interval = fmt.Sprintf("%.2f to %.2f", i.Low, i.High)
-			within = map[bool]string{true: "yes", false: "no"}[*l.Within]
+			if l.Within != nil {
+				within = map[bool]string{true: "yes", false: "no"}[*l.Within]
+			}
 		}
 		budget := ""
 		if l.PaperBudget > 0 {

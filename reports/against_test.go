@@ -57,6 +57,23 @@ func TestPaperCells(t *testing.T) {
 
 func TestAgainstPaper(t *testing.T) {
 	all := made("llama-3-8b-instruct", 8192, 20, []string{"gsm8k", "coqa", "own"}, paper)
+	// Records that all say the same give an interval without width, which holds no
+	// other figure: it tells nothing.
+	alike, err := summarize(t, all).AgainstPaper()
+	if err != nil || len(alike.Lines) == 0 {
+		t.Fatalf("%d lines, %v", len(alike.Lines), err)
+	}
+	for _, l := range alike.Lines {
+		if l.Within != nil || l.Interval == nil {
+			t.Errorf("records alike: %+v", l)
+		}
+	}
+	if _, err := alike.Render("md"); err != nil {
+		t.Error(err)
+	}
+	for i := range all {
+		all[i].Score += 0.02 * float64(all[i].Index%2)
+	}
 	s := summarize(t, all)
 	a, err := s.AgainstPaper()
 	if err != nil {
@@ -66,7 +83,7 @@ func TestAgainstPaper(t *testing.T) {
 		if l.Task == "own" || l.PaperModel != "llama-3-8b-instruct" || l.Relative() {
 			t.Errorf("%+v", l)
 		}
-		if l.Interval == nil || *l.Within != l.Interval.Holds(l.Paper) || l.Difference != l.Ours-l.Paper {
+		if l.Interval == nil || l.Within == nil || *l.Within != l.Interval.Holds(l.Paper) || l.Difference != l.Ours-l.Paper {
 			t.Errorf("%+v", l)
 		}
 	}

@@ -264,13 +264,14 @@ func writeRecords(t *testing.T, dir string) {
 		return out
 	}
 	longBench := three(`{"_id": "#", "input": "How high is tower #?", "context": "Tower # is 3# metres high.", "answers": ["3# metres"], "length": 9, "all_classes": null}` + "\n")
-	for _, name := range []string{"narrativeqa", "qasper", "2wikimqa", "musique", "qmsum", "multi_news", "triviaqa", "lcc"} {
+	for _, name := range []string{"narrativeqa", "qasper", "2wikimqa", "musique", "qmsum", "multi_news", "triviaqa", "lcc", "repobench-p"} {
 		write(t, filepath.Join(dir, name+".jsonl"), longBench)
 	}
 	write(t, filepath.Join(dir, "gsm8k.jsonl"), three(`{"question": "What is # + 4?", "answer": "That is 4#. #### 4#"}`+"\n"))
 	write(t, filepath.Join(dir, "theoremqa.json"), `[{"Question": "What is 1 + 1?", "Answer": "2", "Answer_type": "integer", "Picture": null}]`)
 	write(t, filepath.Join(dir, "truthfulqa.csv"), "Question,Best Answer,Correct Answers,Incorrect Answers\n"+three("Is # a number?,Yes,Yes; It is,No\n"))
 	write(t, filepath.Join(dir, "coqa.json"), `{"data": [{"id": "a", "story": "A cat sat on a mat.", "questions": [{"input_text": "Who sat?", "turn_id": 1}], "answers": [{"input_text": "a cat", "turn_id": 1}]}]}`)
+	write(t, filepath.Join(dir, "quality.jsonl"), `{"article": "A cat sat on a mat.", "questions": [{"question": "Who sat?", "options": ["a dog", "a cat", "a cow", "a hen"], "gold_label": 2}]}`+"\n")
 	write(t, filepath.Join(dir, "gpqa.csv"), "Record ID,Question,Correct Answer,Incorrect Answer 1,Incorrect Answer 2,Incorrect Answer 3\none,Which?,a,b,c,d\n")
 }
 
