@@ -177,6 +177,7 @@ type pageData struct {
 	Prompts  []pagePrompt `json:"prompts"`
 	Row      pageColumns  `json:"row"`
 	Notes    []string     `json:"notes"` // what is left out
+	Texts    bool         `json:"texts"` // false: what was generated is left out
 }
 
 type pageRecord struct {
@@ -214,7 +215,7 @@ type pageColumns struct {
 
 // data packs the rows: JSON, gzip, base64.
 func (p Page) data() (string, error) {
-	d := pageData{Full: -1, Prompts: []pagePrompt{}}
+	d := pageData{Full: -1, Prompts: []pagePrompt{}, Texts: !p.NoTexts}
 	type recordKey struct {
 		model, length, task, index int
 	}

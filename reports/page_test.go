@@ -99,6 +99,22 @@ func TestPageText(t *testing.T) {
 	}
 }
 
+// A page without texts tells of none: neither how long they were nor how they
+// differ.
+func TestPageWithoutTexts(t *testing.T) {
+	p := page(4)
+	p.NoTexts = true
+	b := openPage(t, p)
+	b.do(`document.querySelector("#list tbody tr").click()`)
+	record := b.text(`document.getElementById("record").textContent`)
+	if !strings.Contains(record, "of the prompt, stopped by") || strings.Contains(record, "only here") {
+		t.Errorf("the record tells of texts: %q", record)
+	}
+	if got := b.text(`document.querySelectorAll("#record .said").length`); got != "0" {
+		t.Errorf("%s boxes for texts", got)
+	}
+}
+
 // A browser shows the page from a file: it sorts, filters and opens records, runs
 // nothing that rows hold and asks no network.
 func TestPageInBrowser(t *testing.T) {

@@ -190,11 +190,11 @@ func writeReport(cmd *cobra.Command, dir string, all []rows.Row, o reportOptions
 
 // writePage writes a run's index.html.
 func writePage(cmd *cobra.Command, dir string, provenance *runners.Provenance, summary reports.Summary, all []rows.Row, texts bool) (path string, err error) {
-	page := reports.Page{Title: provenance.Config.Name, Summary: summary, Rows: all, Version: runners.Version(), NoTexts: !texts}
+	page := reports.Page{Title: provenance.Config.Name, Summary: summary, Rows: all, Version: runners.Version(), NoTexts: !texts || provenance.NoTexts}
 	if page.Provenance, err = provenance.YAML(); err != nil {
 		return "", err
 	}
-	if texts {
+	if !page.NoTexts {
 		var missing string
 		if page.Prompts, missing, err = runners.Prompts(cmd.Context(), provenance, all); err != nil {
 			return "", err

@@ -179,13 +179,13 @@
       box.append(el("p", r.error[i]));
       return box;
     }
-    let facts = `score ${number(100 * r.score[i], 1)}, keeps ${number(100 * r.budget[i], 1)} % of the prompt, ${r.generated[i]} tokens, stopped by ${r.stop[i]}`;
+    let facts = `score ${number(100 * r.score[i], 1)}, keeps ${number(100 * r.budget[i], 1)} % of the prompt, ${data.texts ? `${r.generated[i]} tokens, ` : ""}stopped by ${r.stop[i]}`;
     if (r.kl[i] !== null) {
       facts += `; KL ${number(r.kl[i], 3)}, same top-1 ${number(100 * r.agreement[i], 1)} %`;
       facts += r.divergence[i] < 0 ? ", no other token" : `, first other token ${r.divergence[i]}`;
     }
     box.append(el("p", facts, "hint"));
-    box.append(reference === null ? el("div", r.text[i], "said") : marked(r.text[i], reference));
+    if (data.texts) box.append(reference === null ? el("div", r.text[i], "said") : marked(r.text[i], reference));
     const kept = r.kept[i];
     if (kept.length) {
       const bars = el("div", undefined, "kept"), tokens = data.records[r.record[i]].tokens;
@@ -281,7 +281,7 @@
     for (let k = 0; k < data.row.record.length; k++) {
       if (data.row.record[k] === at) cards.append(card(k, k === f ? null : reference));
     }
-    if (reference !== null) {
+    if (reference !== null && data.texts) {
       const key = el("p", "Against the full cache's text: ", "hint");
       key.append(el("ins", "only here"), document.createTextNode(" "), el("del", "only there"));
       box.append(key);
