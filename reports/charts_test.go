@@ -166,6 +166,31 @@ func TestBudgetCharts(t *testing.T) {
 	}
 }
 
+// A task of which every record failed has no panel.
+func TestNoPanelOfATaskThatFailed(t *testing.T) {
+	var all []rows.Row
+	for _, task := range []string{"a", "broken", "b"} {
+		for _, variant := range []string{"full", "refreekv", "refreekv threshold=0.1"} {
+			r := row(task, 0, variant, 0.5, 0.5)
+			if task == "broken" {
+				r.Error = "too long"
+			}
+			all = append(all, r)
+		}
+	}
+	for _, name := range []string{"score-against-budget-by-task", "sweep-threshold-by-task"} {
+		var titles []string
+		for _, p := range chartOf(t, all, name).panels {
+			if p.title != "" {
+				titles = append(titles, p.title)
+			}
+		}
+		if diff := cmp.Diff([]string{"a", "b"}, titles); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 // A setting that variants differ in is an axis, its default included; budgets are
 // not, and other settings part the lines.
 func TestSweepCharts(t *testing.T) {

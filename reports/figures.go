@@ -98,16 +98,28 @@ func (t Table) scoreCharts() []chart {
 	}
 	single := multiples("score-against-budget", "Mean score over the tasks against the share of the KV cache that is kept; methods that choose their budget stand as points with its standard deviation.", []panel{mean})
 	single.key = keyOf(single.panels, all, full)
-	if len(t.Tasks) < 2 {
+	tasks := t.drawn()
+	if len(tasks) < 2 {
 		return []chart{single}
 	}
 	var each []panel
-	for k, task := range t.Tasks {
-		each = append(each, t.scorePanel(task, "score", false, all, full, func(l Line) Cell { return l.Cells[k] }))
+	for _, k := range tasks {
+		each = append(each, t.scorePanel(t.Tasks[k], "score", false, all, full, func(l Line) Cell { return l.Cells[k] }))
 	}
 	byTask := multiples("score-against-budget-by-task", "Score on each task against the share of the KV cache that is kept.", each)
 	byTask.key = keyOf(byTask.panels, all, full)
 	return []chart{single, byTask}
+}
+
+// drawn are the tasks of which a record ran without error; panels of others would
+// be empty.
+func (t Table) drawn() (out []int) {
+	for k := range t.Tasks {
+		if slices.ContainsFunc(t.Lines, func(l Line) bool { return l.Cells[k].Records > 0 }) {
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 // scorePanel has a curve for a method with fixed budgets, a point with the spread

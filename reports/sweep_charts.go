@@ -83,20 +83,22 @@ func (t Table) sweepChart(option string, sweeps []sweep) []chart {
 	mean.columns = len(mean.panels)
 	mean.panels[0].title = path.Base(t.Model)
 	mean.key = keyOf(mean.panels, all, full)
-	if len(t.Tasks) < 2 {
+	tasks := t.drawn()
+	if len(tasks) < 2 {
 		return []chart{mean}
 	}
 	// A line of scores and below it one of budgets, task under task.
 	var byTask []panel
-	columns := min(len(t.Tasks), mostColumns)
-	for from := 0; from < len(t.Tasks); from += columns {
-		to := min(from+columns, len(t.Tasks))
+	columns := min(len(tasks), mostColumns)
+	for from := 0; from < len(tasks); from += columns {
+		to := min(from+columns, len(tasks))
 		var above, below []panel
-		for k := from; k < from+columns; k++ {
-			if k >= to {
+		for i := from; i < from+columns; i++ {
+			if i >= to {
 				above, below = append(above, panel{blank: true}), append(below, panel{blank: true})
 				continue
 			}
+			k := tasks[i]
 			cells := func(l Line) Cell { return l.Cells[k] }
 			above = append(above, draw(t.Tasks[k], score(cells), scoreY, true))
 			below = append(below, draw("", kept(cells), keptY, false))
