@@ -18,6 +18,10 @@ type attention struct {
 	stride   int     // floats from one score row to the next
 	workers  []attentionScratch
 	sums     [][]float32 // column sums of one task: [tasks][group·tokens]
+	// rounded are the keys and values of the layer at hand, [spans][kvHeads], in the
+	// formats that round both sides of a product; nil: those of the cache are used.
+	rounded [][]*tensor.RoundedHead
+	rounds  bool
 }
 
 // attentionScratch is one worker's space for a block of queries.
@@ -25,6 +29,7 @@ type attentionScratch struct {
 	q, out []float32 // [block·group][headDim]
 	scores []float32 // [block·group][stride]
 	sums   []float32 // [block·group] sum of a score row's weights
+	in     tensor.Input
 	lanes  [16]float32
 	mask   [1]uint16
 }
@@ -44,9 +49,9 @@ func blockTokens(s Shape) int { return max(1, blockRows/s.Group()) }
 // segmentTokens is how many positions make a task.
 func segmentTokens(s Shape) int { return 4 * blockTokens(s) }
 
-func newAttention(s Shape, tokens int) attention {
+func newAttention(s Shape, tokens int, dtype tensor.DType) attention {
 	g := s.Group()
-	a := attention{shape: s, block: blockTokens(s), segment: segmentTokens(s)}
+	a := attention{shape: s, block: blockTokens(s), segment: segmentTokens(s), rounds: dtype == tensor.BFloat16Both}
 	// A stride that is a power of two would put all rows into the same cache sets.
 	a.stride = (tokens+tensor.Panel-1)/tensor.Panel*tensor.Panel + 16
 	a.workers = make([]attentionScratch, tensor.Threads())
@@ -66,8 +71,15 @@ func newAttention(s Shape, tokens int) attention {
 // outputs to out ([rows][heads·headDim]) and records what the prompts ask for.
 func (a *attention) run(spans []span, l, window int, q, out []float32) {
 	tasks := a.tasks(spans)
+	if a.rounds {
+		a.round(spans, l, window)
+	}
 	tensor.Parallel(len(tasks), func(i, worker int) {
 		t := tasks[i]
+		var head *tensor.RoundedHead
+		if a.rounds {
+			head = a.rounded[t.span][t.kv]
+		}
 		s, width := spans[t.span], a.shape.Heads*a.shape.HeadDim
 		var sums []float32
 		if s.p.needs.ColumnSums {
@@ -75,7 +87,7 @@ func (a *attention) run(spans []span, l, window int, q, out []float32) {
 		}
 		end := min((t.segment+1)*a.segment, s.n)
 		for from := t.segment * a.segment; from < end; from += a.block {
-			a.queries(s.p, l, t.kv, window, s.start, from, min(from+a.block, end), q[s.row*width:], out[s.row*width:], sums, &a.workers[worker])
+			a.queries(s.p, l, t.kv, head, window, s.start, from, min(from+a.block, end), q[s.row*width:], out[s.row*width:], sums, &a.workers[worker])
 		}
 	})
 	for _, t := range tasks {
@@ -84,6 +96,33 @@ func (a *attention) run(spans []span, l, window int, q, out []float32) {
 			a.mergeSums(s.p, l, t.sums, a.segments(s))
 		}
 	}
+}
+
+// round rounds the keys and values of a layer that the spans' queries see.
+func (a *attention) round(spans []span, l, window int) {
+	for len(a.rounded) < len(spans) {
+		a.rounded = append(a.rounded, make([]*tensor.RoundedHead, a.shape.KVHeads))
+	}
+	// Parts of a head begin with a panel.
+	const part = 16 * tensor.Panel
+	type task struct{ span, kv, from, to int }
+	var tasks []task
+	for i, s := range spans {
+		_, base := visible(window, s.start)
+		for kv := range a.shape.KVHeads {
+			if h := a.rounded[i][kv]; h == nil || h.Tokens() < s.start+s.n {
+				a.rounded[i][kv] = tensor.NewRoundedHead(s.p.Len(), a.shape.HeadDim)
+			}
+			for from := base; from < s.start+s.n; from += part {
+				tasks = append(tasks, task{i, kv, from, min(from+part, s.start+s.n)})
+			}
+		}
+	}
+	tensor.Parallel(len(tasks), func(i, _ int) {
+		t := tasks[i]
+		cache := spans[t.span].p.cache
+		a.rounded[t.span][t.kv].Set(cache.keys[l][t.kv], cache.values[l][t.kv], t.from, t.to)
+	})
 }
 
 // An attentionTask is a segment of a span's queries over one KV head.
@@ -118,8 +157,9 @@ func (a *attention) tasks(spans []span) []attentionTask {
 // segments is how many segments a span's queries make.
 func (a *attention) segments(s span) int { return (s.n + a.segment - 1) / a.segment }
 
-// queries attends with the chunk's rows [from, to) of one KV head's group.
-func (a *attention) queries(p *Prefix, l, kv, window, start, from, to int, q, out, sums []float32, s *attentionScratch) {
+// queries attends with the chunk's rows [from, to) of one KV head's group, over the
+// rounded head where there is one.
+func (a *attention) queries(p *Prefix, l, kv int, head *tensor.RoundedHead, window, start, from, to int, q, out, sums []float32, s *attentionScratch) {
 	g, d, width := a.shape.Group(), a.shape.HeadDim, a.shape.Heads*a.shape.HeadDim
 	rows, keys := (to-from)*g, start+to
 	for i := from; i < to; i++ {
@@ -128,7 +168,12 @@ func (a *attention) queries(p *Prefix, l, kv, window, start, from, to int, q, ou
 	// No query of the block sees what stands before base.
 	_, base := visible(window, start+from)
 	k, values := p.cache.keys[l][kv], p.cache.values[l][kv]
-	k.Mul(s.scores, a.stride, s.q, d, rows, base/tensor.Panel, (keys+tensor.Panel-1)/tensor.Panel, false)
+	first, panels := base/tensor.Panel, (keys+tensor.Panel-1)/tensor.Panel
+	if head != nil {
+		head.Scores(s.scores, a.stride, &s.in, s.q, rows, first, panels)
+	} else {
+		k.Mul(s.scores, a.stride, s.q, d, rows, first, panels, false)
+	}
 	for row := range rows {
 		pos := start + from + row/g
 		lo, _ := visible(window, pos)
@@ -138,7 +183,12 @@ func (a *attention) queries(p *Prefix, l, kv, window, start, from, to int, q, ou
 		a.record(p, l, kv*g+row%g, row%g, lo, pos, scores, 1/s.sums[row], sums)
 	}
 	for at := base; at < keys; at += keyTile {
-		tensor.MulRows(s.out, d, s.scores[at:], a.stride, rows, values[at*d:], d, min(keyTile, keys-at), d, at > base)
+		n := min(keyTile, keys-at)
+		if head != nil {
+			head.MulValues(s.out, &s.in, s.scores[at:], a.stride, rows, at, n, at > base)
+		} else {
+			tensor.MulRows(s.out, d, s.scores[at:], a.stride, rows, values[at*d:], d, n, d, at > base)
+		}
 	}
 	for row := range rows {
 		o := s.out[row*d : (row+1)*d]

@@ -187,7 +187,7 @@ func newPass(m *Model, prompts []*Prefix, most int) *pass {
 	for _, p := range prompts {
 		longest, needs = max(longest, p.Len()), needs.Union(p.needs)
 	}
-	a := newAttention(c.Shape, longest)
+	a := newAttention(c.Shape, longest, m.DType)
 	a.scoreCap = float32(c.ScoreCap * math.Log2E)
 	run := &pass{
 		m: m, most: most, attention: a,

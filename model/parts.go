@@ -90,7 +90,7 @@ type AttentionPart struct {
 func (m *Model) Attention(n int) *AttentionPart {
 	s := m.Config.Shape
 	s.Layers = 1
-	part := &AttentionPart{p: NewPrefix(s, n, Needs{}), a: newAttention(s, n)}
+	part := &AttentionPart{p: NewPrefix(s, n, Needs{}), a: newAttention(s, n, m.DType)}
 	part.chunk = wholeChunk(s)
 	width := s.KVHeads * s.HeadDim
 	keys, values := randomFloats(2, n*width), randomFloats(3, n*width)

@@ -134,7 +134,11 @@ type Attention struct {
 
 func (b *bencher) attention(ctx context.Context) error {
 	lengths := atLeast(b.lengths, 2048)
-	peak := peakTrial(b.long, tensor.Threads(), tensor.FMALoop)
+	loop := tensor.FMALoop
+	if b.m.DType == tensor.BFloat16Both {
+		loop = tensor.BFloat16Loop // attention multiplies as products do
+	}
+	peak := peakTrial(b.long, tensor.Threads(), loop)
 	trials := []*trial{peak}
 	for _, n := range lengths {
 		part := b.m.Attention(n)

@@ -44,7 +44,7 @@ func getHalves(panel []uint32, column int, row []float32) {
 
 // tileHalvesGo is the plain twin of the bfloat16 kernels: tileGo over a panel that
 // is widened a stretch of k at a time.
-func tileHalvesGo(c []float32, ldc int, a []float32, lda, rows int, b []uint32, k int, _ upcoming) {
+func tileHalvesGo(c []float32, ldc int, a []float32, lda, rows int, b []uint32, k int, accumulate bool, _ upcoming) {
 	const stretch = 64
 	var wide [stretch * Panel]float32
 	for at := 0; at < k; at += stretch {
@@ -54,6 +54,6 @@ func tileHalvesGo(c []float32, ldc int, a []float32, lda, rows int, b []uint32, 
 			row[i%halfPanel] = math.Float32frombits(word << 16)
 			row[i%halfPanel+halfPanel] = math.Float32frombits(word & 0xffff0000)
 		}
-		tileGo(c, ldc, a[at:], lda, rows, wide[:], Panel, count, at > 0, upcoming{})
+		tileGo(c, ldc, a[at:], lda, rows, wide[:], Panel, count, accumulate || at > 0, upcoming{})
 	}
 }

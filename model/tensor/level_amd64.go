@@ -66,20 +66,20 @@ func tile256(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb,
 	mul(&c[Panel/2], ldc, &a[0], lda, &b[Panel/2], ldb, k, flag(accumulate), right.at, right.pace)
 }
 
-func tileHalves512(c []float32, ldc int, a []float32, lda, rows int, b []uint32, k int, next upcoming) {
+func tileHalves512(c []float32, ldc int, a []float32, lda, rows int, b []uint32, k int, accumulate bool, next upcoming) {
 	_, _, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*lda+k-1], b[k*halfPanel-1]
 	next = next.orBehind(unsafe.Pointer(&b[0]), 4*halfPanel)
-	bf16x512xKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, 0, next.at, next.pace)
+	bf16x512xKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, flag(accumulate), next.at, next.pace)
 }
 
-func tileHalves256(c []float32, ldc int, a []float32, lda, rows int, b []uint32, k int, next upcoming) {
+func tileHalves256(c []float32, ldc int, a []float32, lda, rows int, b []uint32, k int, accumulate bool, next upcoming) {
 	_, _, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*lda+k-1], b[k*halfPanel-1]
 	if rows <= len(bf16x256wideKernels) {
-		bf16x256wideKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, 0, 0, 0)
+		bf16x256wideKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, flag(accumulate), 0, 0)
 		return
 	}
 	left, right := next.halves(k)
 	left, right = left.orBehind(unsafe.Pointer(&b[0]), 4*halfPanel), right.orBehind(unsafe.Pointer(&b[0]), 4*halfPanel)
-	bf16x256lowKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, 0, left.at, left.pace)
-	bf16x256highKernels[rows-1](&c[Panel/2], ldc, &a[0], lda, words(b), halfPanel, k, 0, right.at, right.pace)
+	bf16x256lowKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, flag(accumulate), left.at, left.pace)
+	bf16x256highKernels[rows-1](&c[Panel/2], ldc, &a[0], lda, words(b), halfPanel, k, flag(accumulate), right.at, right.pace)
 }

@@ -67,15 +67,15 @@ func tileNeon(c []float32, ldc int, a []float32, lda, rows int, b []float32, ldb
 	}
 }
 
-func tileHalvesNeon(c []float32, ldc int, a []float32, lda, rows int, b []uint32, k int, _ upcoming) {
+func tileHalvesNeon(c []float32, ldc int, a []float32, lda, rows int, b []uint32, k int, accumulate bool, _ upcoming) {
 	_, _, _ = c[(rows-1)*ldc+Panel-1], a[(rows-1)*lda+k-1], b[k*halfPanel-1]
 	if rows <= len(bf16neonWideKernels) {
-		bf16neonWideKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, 0)
+		bf16neonWideKernels[rows-1](&c[0], ldc, &a[0], lda, words(b), halfPanel, k, flag(accumulate))
 		return
 	}
 	for j := 0; j < halfPanel; j += neonColumns {
-		bf16neonLowKernels[rows-1](&c[j], ldc, &a[0], lda, words(b[j:]), halfPanel, k, 0)
-		bf16neonHighKernels[rows-1](&c[halfPanel+j], ldc, &a[0], lda, words(b[j:]), halfPanel, k, 0)
+		bf16neonLowKernels[rows-1](&c[j], ldc, &a[0], lda, words(b[j:]), halfPanel, k, flag(accumulate))
+		bf16neonHighKernels[rows-1](&c[halfPanel+j], ldc, &a[0], lda, words(b[j:]), halfPanel, k, flag(accumulate))
 	}
 }
 

@@ -12,10 +12,13 @@ import "math"
 // odd one in the high half.
 type pairSet struct {
 	// tile sets c, [rows][Panel], to the product of a, [rows][pairs] with rows lda
-	// words apart, with a panel b, [pairs][Panel]. nil: the machine has no such kernel.
-	tile func(c []float32, ldc int, a []uint32, lda, rows int, b []uint32, pairs int, next upcoming)
+	// words apart, with a panel b, [pairs][Panel], or adds it. nil: the machine has no
+	// such kernel.
+	tile func(c []float32, ldc int, a []uint32, lda, rows int, b []uint32, pairs int, accumulate bool, next upcoming)
 	// round rounds x to pairs.
 	round func(dst []uint32, x []float32)
+	// two rounds two rows to the pairs of their values.
+	two func(dst []uint32, even, odd []float32)
 	// loop shows what a core can do at most, ops operations a round.
 	loop func(n int)
 	ops  int
@@ -61,6 +64,13 @@ func roundPairsGo(dst []uint32, x []float32) {
 	}
 }
 
+// roundTwoGo is the plain twin of the kernels that round two rows.
+func roundTwoGo(dst []uint32, even, odd []float32) {
+	for i, v := range even {
+		dst[i] = uint32(roundBF16(v)) | uint32(roundBF16(odd[i]))<<16
+	}
+}
+
 // chainOrder puts a row, rounded, into the order of the chain; dst has as many values
 // as the row's pairs.
 func chainOrder(dst, row []float32) {
@@ -71,10 +81,12 @@ func chainOrder(dst, row []float32) {
 }
 
 // tilePairsGo is the plain twin of the kernels for pairs.
-func tilePairsGo(c []float32, ldc int, a []uint32, lda, rows int, b []uint32, pairs int, _ upcoming) {
+func tilePairsGo(c []float32, ldc int, a []uint32, lda, rows int, b []uint32, pairs int, accumulate bool, _ upcoming) {
 	for r := range rows {
 		out := c[r*ldc:][:Panel]
-		clear(out)
+		if !accumulate {
+			clear(out)
+		}
 		for i, pair := range a[r*lda:][:pairs] {
 			low, high := widened(uint16(pair)), widened(uint16(pair>>16))
 			for j, w := range b[i*Panel:][:Panel] {

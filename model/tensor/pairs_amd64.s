@@ -3528,6 +3528,30 @@ loop:
 	VZEROUPPER
 	RET
 
+// func roundTwo512(dst *uint32, even, odd *float32, n int)
+TEXT ·roundTwo512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DX
+	MOVQ even+8(FP), SI
+	MOVQ odd+16(FP), DI
+	MOVQ n+24(FP), CX
+loop:
+	VMOVUPS (SI), Z0
+	VMOVUPS (DI), Z1
+	BYTE $0x62; BYTE $0xf2; BYTE $0x7e; BYTE $0x48; BYTE $0x72; BYTE $0xc0 // VCVTNEPS2BF16 Z0, Z0, Z0
+	BYTE $0x62; BYTE $0xf2; BYTE $0x7e; BYTE $0x48; BYTE $0x72; BYTE $0xc9 // VCVTNEPS2BF16 Z1, Z0, Z1
+	VPMOVZXWD Y0, Z0
+	VPMOVZXWD Y1, Z1
+	VPSLLD $16, Z1, Z1
+	VPORD Z0, Z1, Z0
+	VMOVDQU32 Z0, (DX)
+	ADDQ $64, SI
+	ADDQ $64, DI
+	ADDQ $64, DX
+	SUBQ $16, CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
 // func pairLoop512(n int)
 TEXT ·pairLoop512(SB), NOSPLIT, $0-8
 	MOVQ n+0(FP), CX

@@ -37,9 +37,12 @@ func TestPairs(t *testing.T) {
 						roundPairsGo(words, x)
 					}
 					buf, c := guarded(rows * ldc)
+					for i := range c {
+						c[i] = scale * scale
+					}
 					want := append([]float32(nil), c...)
-					pairKernels.tile(c, ldc, a, lda, rows, b, pairs, upcoming{})
-					tilePairsGo(want, ldc, a, lda, rows, b, pairs, upcoming{})
+					pairKernels.tile(c, ldc, a, lda, rows, b, pairs, pairs%2 == 0, upcoming{})
+					tilePairsGo(want, ldc, a, lda, rows, b, pairs, pairs%2 == 0, upcoming{})
 					what := fmt.Sprintf("%s, %d rows of %d pairs", kind, rows, pairs)
 					sameBits(t, what, c, want, 1)
 					checkGuards(t, what, buf)
@@ -76,6 +79,65 @@ func TestRoundPairs(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A rounded head's products must be those of its rounded parts, whatever the
+// numbers of tokens and dimensions, for every part of the positions.
+func TestRoundedHead(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		rng, in := newRand(20), new(Input)
+		for _, dim := range []int{5, 16, 32, 64, 80} {
+			for _, tokens := range []int{1, 2, 31, 64, 77, 200} {
+				const rows = 17
+				packed, keys, values := NewPacked(tokens, dim), random(rng, tokens*dim, "ordinary"), random(rng, tokens*dim, "ordinary")
+				for pos := range tokens {
+					packed.SetRow(pos, keys[pos*dim:(pos+1)*dim])
+				}
+				h := NewRoundedHead(tokens+40, dim)
+				nan := NewPacked(h.Tokens(), dim) // what stood there before may be anything
+				for i := range nan.data {
+					nan.data[i] = float32(math.NaN())
+				}
+				h.Set(nan, nan.data, 0, h.Tokens())
+				half := tokens / 2 / Panel * Panel
+				h.Set(packed, values, 0, half)
+				h.Set(packed, values, half, tokens)
+
+				q := random(rng, rows*dim, "ordinary")
+				panels := (tokens + Panel - 1) / Panel
+				stride := panels*Panel + 3
+				scores := make([]float32, rows*stride)
+				h.Scores(scores, stride, in, q, rows, 0, panels)
+				want := make([]float32, rows*dim)
+				for r := range rows {
+					for pos := range tokens {
+						sum := chain(q[r*dim:(r+1)*dim], func(k int) float32 { return keys[pos*dim+k] })
+						sameBits(t, "score", scores[r*stride+pos:][:1], []float32{sum}, 1)
+					}
+					for d := range dim {
+						want[r*dim+d] = chain(scores[r*stride:][:tokens], func(k int) float32 { return values[k*dim+d] })
+					}
+				}
+				got, first := make([]float32, rows*dim), min(tokens, 34)
+				h.MulValues(got, in, scores, stride, rows, 0, first, false)
+				if first < tokens {
+					h.MulValues(got, in, scores[first:], stride, rows, first, tokens-first, true)
+				}
+				sameBits(t, fmt.Sprintf("%d tokens of %d", tokens, dim), got, want, 1)
+			}
+		}
+	})
+}
+
+// chain is the product of BFloat16Both, straight from its definition.
+func chain(a []float32, b func(k int) float32) float32 {
+	sum := float32(0)
+	for k := range 2 * pairsOf(len(a)) {
+		if k ^= 1; k < len(a) {
+			sum = fma(widened(roundBF16(a[k])), widened(roundBF16(b(k))), sum)
+		}
+	}
+	return sum
 }
 
 // NaN and infinity in weights or activations must reach the output, denormals count

@@ -156,8 +156,9 @@ type Input struct {
 	lda, rows int
 	blocks    []byte    // int8: [rows][blocks of k][activation block of the kernels]
 	stride    int       // bytes from one row of blocks to the next
-	pairs     []uint32  // BFloat16Both: [rows][pairs of k]
-	chain     []float32 // without kernels for pairs, in their place: [rows][2·pairs], to which a refers
+	width     int       // BFloat16Both: pairs of k
+	pairs     []uint32  // [rows][width]
+	chain     []float32 // without kernels for pairs, in their place: [rows][2·width]
 }
 
 // Input prepares a, [rows][K] with rows lda apart, for products with w. It refers
@@ -191,6 +192,7 @@ func (in *Input) quantise(a []float32, lda, k int) {
 // round prepares the rows for BFloat16Both, as pairs or in the order of the chain.
 func (in *Input) round(a []float32, lda, k int, pairs bool) {
 	n := pairsOf(k)
+	in.width = n
 	if pairs {
 		if cap(in.pairs) < in.rows*n {
 			in.pairs = alignedWords(in.rows * n)
@@ -204,9 +206,9 @@ func (in *Input) round(a []float32, lda, k int, pairs bool) {
 	if cap(in.chain) < in.rows*2*n {
 		in.chain = make([]float32, in.rows*2*n)
 	}
-	in.a, in.lda = in.chain[:in.rows*2*n], 2*n
+	in.chain = in.chain[:in.rows*2*n]
 	for r := range in.rows {
-		chainOrder(in.a[r*2*n:(r+1)*2*n], a[r*lda:r*lda+k])
+		chainOrder(in.chain[r*2*n:(r+1)*2*n], a[r*lda:r*lda+k])
 	}
 }
 
@@ -255,22 +257,18 @@ func (w *Weights) mul(c []float32, ldc, left int, in *Input, from, to int) {
 
 // tile multiplies a few rows of the input with a panel.
 func (w *Weights) tile(c []float32, ldc int, in *Input, from, rows, panel int) {
-	if w.dtype == Int8 {
+	switch w.dtype {
+	case BFloat16Both:
+		w.partTile(c, ldc, in, from, rows, panel, 0, false)
+	case Int8:
 		b := w.panelBlocks(panel)
 		next := share(unsafe.Pointer(&b[0]), len(b)/int8Pace, int8Pace, from, rows, in.rows)
 		int8Kernels.tile(c, ldc, in.blocks[from*in.stride:], in.stride, rows, b, next)
-		return
+	default:
+		half := w.halfPanel(panel)
+		next := share(unsafe.Pointer(&half[0]), w.K, 4*halfPanel, from, rows, in.rows)
+		tileHalves(c, ldc, in.a[from*in.lda:], in.lda, rows, half, w.K, false, next)
 	}
-	if w.pairs != nil {
-		n, b := pairsOf(w.K), w.pairPanel(panel)
-		next := share(unsafe.Pointer(&b[0]), n, 4*Panel, from, rows, in.rows)
-		pairKernels.tile(c, ldc, in.pairs[from*n:], n, rows, b, n, next)
-		return
-	}
-	half := w.halfPanel(panel)
-	k := len(half) / halfPanel
-	next := share(unsafe.Pointer(&half[0]), k, 4*halfPanel, from, rows, in.rows)
-	tileHalves(c, ldc, in.a[from*in.lda:], in.lda, rows, half, k, next)
 }
 
 // MulPart is C = A·Bᵀ with the k columns of B from first on only, in float32

@@ -26,6 +26,19 @@ func roundPairs() {
 	p("\tVMOVDQU Y0, (DX)\n\tADDQ $64, SI\n\tADDQ $32, DX\n\tSUBQ $16, CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET\n")
 }
 
+// roundTwo writes the kernel that rounds two rows, whole vectors of 16, to the pairs
+// of their values.
+func roundTwo() {
+	p("// func roundTwo512(dst *uint32, even, odd *float32, n int)")
+	p("TEXT ·roundTwo512(SB), NOSPLIT, $0-32")
+	p("\tMOVQ dst+0(FP), DX\n\tMOVQ even+8(FP), SI\n\tMOVQ odd+16(FP), DI\n\tMOVQ n+24(FP), CX")
+	p("loop:\n\tVMOVUPS (SI), Z0\n\tVMOVUPS (DI), Z1")
+	evex("VCVTNEPS2BF16", 0x72, 0, 0, 0)
+	evex("VCVTNEPS2BF16", 0x72, 1, 0, 1)
+	p("\tVPMOVZXWD Y0, Z0\n\tVPMOVZXWD Y1, Z1\n\tVPSLLD $16, Z1, Z1\n\tVPORD Z0, Z1, Z0\n\tVMOVDQU32 Z0, (DX)")
+	p("\tADDQ $64, SI\n\tADDQ $64, DI\n\tADDQ $64, DX\n\tSUBQ $16, CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET\n")
+}
+
 // pairLoop writes the loop that shows what a core can do at most.
 func pairLoop() {
 	const chains = 24
