@@ -219,7 +219,7 @@ func TestPrefillThreads(t *testing.T) {
 
 func TestDecodeStops(t *testing.T) {
 	m := openTiny(t, "tiny-s")
-	tokens := m.Tokenizer.Encode("qz71 bm04 xr93\nbm", false)
+	tokens := encoded(t, m.Tokenizer, "qz71 bm04 xr93\nbm", false)
 	p := prefill(t, m, tokens, Needs{})
 	full := []Keep{All(m.Config.Layers, len(tokens))}
 	free := decode(t, m, p, full, 8)[0]

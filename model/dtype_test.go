@@ -147,7 +147,7 @@ func TestSmolLM2DTypes(t *testing.T) {
 		var got loss
 		n, want := 0, 0.
 		for _, prompt := range oracle.Prompts {
-			ids := exact.Tokenizer.Encode(promptText(t, prompt), false)
+			ids := encoded(t, exact.Tokenizer, promptText(t, prompt), false)
 			if os.Getenv("REFREEKV_SLOW") == "" {
 				ids = ids[:min(len(ids), 48)]
 			}

@@ -90,7 +90,7 @@ func TestTinyOracle(t *testing.T) {
 		m := openTiny(t, name)
 		for i, want := range readTinyOracle(t, name).Prompts {
 			t.Run(fmt.Sprintf("%s/prompt %d", name, i), func(t *testing.T) {
-				if diff := cmp.Diff(want.IDs, m.Tokenizer.Encode(want.Text, false)); diff != "" {
+				if diff := cmp.Diff(want.IDs, encoded(t, m.Tokenizer, want.Text, false)); diff != "" {
 					t.Fatalf("token ids (-want +got):\n%s", diff)
 				}
 				p := prefill(t, m, want.IDs, Needs{LastRows: 8})
@@ -318,7 +318,7 @@ func TestSmolLM2Oracle(t *testing.T) {
 	for i, want := range oracle.Prompts {
 		longest = max(longest, want.PromptTokens)
 		t.Run(fmt.Sprintf("%s record %d", want.File, want.Record), func(t *testing.T) {
-			ids := m.Tokenizer.Encode(promptText(t, want), false)
+			ids := encoded(t, m.Tokenizer, promptText(t, want), false)
 			sum := sha256.New()
 			if err := binary.Write(sum, binary.LittleEndian, ids); err != nil {
 				t.Fatal(err)
@@ -368,7 +368,7 @@ func TestSmolLM2Chats(t *testing.T) {
 			if diff := cmp.Diff(want.Rendered, rendered); diff != "" {
 				t.Fatalf("rendered (-want +got):\n%s", diff)
 			}
-			ids := m.Tokenizer.Encode(rendered, false)
+			ids := encoded(t, m.Tokenizer, rendered, false)
 			if diff := cmp.Diff(want.IDs, ids); diff != "" {
 				t.Fatalf("token ids (-want +got):\n%s", diff)
 			}
@@ -440,4 +440,16 @@ func checkGreedy(t *testing.T, want smolGreedy, got []int32) {
 		}
 		t.Fatalf("step %d: token %d, want %d, by a margin of %g", i, token, want.Tokens[i], want.Margins[i])
 	}
+}
+
+// encoded is the text's tokens.
+func encoded(t testing.TB, tok interface {
+	Encode(string, bool) ([]int32, error)
+}, text string, special bool) []int32 {
+	t.Helper()
+	ids, err := tok.Encode(text, special)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
 }

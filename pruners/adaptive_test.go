@@ -448,7 +448,7 @@ func TestGVoteProperties(t *testing.T) {
 		t.Error("two seeds choose the same")
 	}
 	// The shortest prompts have no statistics: all stays.
-	ids := m.Tokenizer.Encode(prompt, false)
+	ids := encoded(t, m.Tokenizer, prompt, false)
 	for n := 1; n <= 6; n++ {
 		p, err := m.Prefill(t.Context(), ids[:n], needs)
 		if err != nil {

@@ -372,9 +372,21 @@ func (p kvpressPrompt) ids(t *testing.T, m *model.Model) []int32 {
 		t.Fatal(err)
 	}
 	text, _ := record[p.Field].(string)
-	ids := m.Tokenizer.Encode(string([]rune(text)[:p.Chars]), false)
+	ids := encoded(t, m.Tokenizer, string([]rune(text)[:p.Chars]), false)
 	if sum := sha256.Sum256(littleEndian(ids)); hex.EncodeToString(sum[:]) != p.TokensSHA256 {
 		t.Fatalf("record %d of %s: %d token ids are not the %d of the oracle", p.Record, p.File, len(ids), p.Tokens)
+	}
+	return ids
+}
+
+// encoded is the text's tokens.
+func encoded(t testing.TB, tok interface {
+	Encode(string, bool) ([]int32, error)
+}, text string, special bool) []int32 {
+	t.Helper()
+	ids, err := tok.Encode(text, special)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return ids
 }

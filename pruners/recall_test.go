@@ -51,7 +51,7 @@ func generate(t *testing.T, m *model.Model, p *model.Prefix, keeps []model.Keep,
 
 func prefillText(t *testing.T, m *model.Model, text string, needs model.Needs) *model.Prefix {
 	t.Helper()
-	p, err := m.Prefill(context.Background(), m.Tokenizer.Encode(text, false), needs)
+	p, err := m.Prefill(context.Background(), encoded(t, m.Tokenizer, text, false), needs)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -493,7 +493,7 @@ func TestExpectedAttentionEqualsReference(t *testing.T) {
 				}
 			}
 		}
-		ids := m.Tokenizer.Encode("ab12 cd", false)
+		ids := encoded(t, m.Tokenizer, "ab12 cd", false)
 		for n := 1; n <= 6; n++ {
 			p, err := m.Prefill(t.Context(), ids[:n], model.Needs{QueryMoments: true})
 			if err != nil {

@@ -310,7 +310,9 @@ func (r *run) prefixes(ctx context.Context, group []*hand) ([]*model.Prefix, err
 // took so long.
 func (r *run) selectFrom(h *hand, prefix *model.Prefix, seconds float64) (err error) {
 	task := r.plan.Tasks[h.unit.Task]
-	h.options = decodeOptions(r.model, task.Definition)
+	if h.options, err = decodeOptions(r.model, task.Definition); err != nil {
+		return err
+	}
 	if h.options.Fidelity, err = r.fidelity(task.Definition, task.Records[h.unit.Record], h.prompt.Tokens); err != nil {
 		return err
 	}

@@ -55,7 +55,11 @@ func (r *run) alone(ctx context.Context, v PlannedVariant, task PlannedTask, j j
 	if err != nil {
 		return err
 	}
-	g, err := r.model.DecodeAlone(ctx, cache, decodeOptions(r.model, task.Definition))
+	options, err := decodeOptions(r.model, task.Definition)
+	if err != nil {
+		return err
+	}
+	g, err := r.model.DecodeAlone(ctx, cache, options)
 	if err != nil {
 		return err
 	}

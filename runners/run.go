@@ -252,7 +252,10 @@ func (r *run) fidelity(d *tasks.Definition, record datasets.Record, prompt []int
 	if last, _ := utf8.DecodeLastRuneInString(end); !unicode.IsSpace(last) {
 		answer = " " + answer
 	}
-	reference := r.model.Tokenizer.Encode(answer, false)
+	reference, err := r.model.Tokenizer.Encode(answer, false)
+	if err != nil {
+		return nil, err
+	}
 	room := r.model.Config.MaxPositions - len(prompt)
 	return &model.FidelityOptions{MaxTokens: most, Reference: reference[:min(len(reference), most, room)]}, nil
 }
@@ -308,9 +311,9 @@ func sumBytes(all []int64) (total int64) {
 }
 
 // decodeOptions translates a task's stop rules into token ids.
-func decodeOptions(m *model.Model, d *tasks.Definition) model.DecodeOptions {
+func decodeOptions(m *model.Model, d *tasks.Definition) (model.DecodeOptions, error) {
 	if d.NeverStops {
-		return model.DecodeOptions{MaxNewTokens: d.MaxNewTokens}
+		return model.DecodeOptions{MaxNewTokens: d.MaxNewTokens}, nil
 	}
 	stop := slices.Clone(m.Tokenizer.EOS())
 	if d.TokenizerEOSOnly && len(stop) > 1 {
@@ -318,14 +321,18 @@ func decodeOptions(m *model.Model, d *tasks.Definition) model.DecodeOptions {
 	}
 	o := model.DecodeOptions{MaxNewTokens: d.MaxNewTokens, Stop: stop}
 	if d.StopAtNewline {
-		if ids := m.Tokenizer.Encode("\n", false); len(ids) > 0 {
+		ids, err := m.Tokenizer.Encode("\n", false)
+		if err != nil {
+			return o, err
+		}
+		if len(ids) > 0 {
 			o.Stop = append(o.Stop, ids[len(ids)-1])
 		}
 	}
 	if d.FirstTokenNotEOS {
 		o.NotFirst = slices.Clone(o.Stop)
 	}
-	return o
+	return o, nil
 }
 
 // finish puts the rows into the plan's order and writes the Parquet file.

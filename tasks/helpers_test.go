@@ -94,7 +94,7 @@ type words struct {
 
 func newWords() *words { return &words{ids: map[string]int32{}} }
 
-func (w *words) Encode(text string, addSpecial bool) []int32 {
+func (w *words) Encode(text string, addSpecial bool) ([]int32, error) {
 	var out []int32
 	if addSpecial {
 		out = append(out, w.id("<s>"))
@@ -108,7 +108,7 @@ func (w *words) Encode(text string, addSpecial bool) []int32 {
 			out = append(out, w.id(word))
 		}
 	}
-	return out
+	return out, nil
 }
 
 func (w *words) id(word string) int32 {
@@ -207,4 +207,16 @@ func openAll(t testing.TB, task *Task) []datasets.Record {
 		t.Fatal(err)
 	}
 	return records
+}
+
+// encoded is the text's tokens.
+func encoded(t testing.TB, tok interface {
+	Encode(string, bool) ([]int32, error)
+}, text string, special bool) []int32 {
+	t.Helper()
+	ids, err := tok.Encode(text, special)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
 }

@@ -13,7 +13,7 @@ import (
 
 // A Tokenizer is what a prompt needs of a model's tokenizer.
 type Tokenizer interface {
-	Encode(text string, addSpecial bool) []int32
+	Encode(text string, addSpecial bool) ([]int32, error)
 	Decode(ids []int32, skipSpecial bool) string
 	HasChat() bool
 	Chat(msgs []tokenizer.Message, addGenerationPrompt bool) (string, error)
@@ -65,7 +65,8 @@ func (d *Definition) Prompt(m Model, rec datasets.Record, contextLength int) (Pr
 	if err != nil {
 		return Prompt{}, err
 	}
-	return Prompt{Text: text, Tokens: m.Tokenizer.Encode(text, special), Truncated: cut}, nil
+	tokens, err := m.Tokenizer.Encode(text, special)
+	return Prompt{Text: text, Tokens: tokens, Truncated: cut}, err
 }
 
 // Text is a record's prompt before truncation and chat template: what can be
@@ -110,7 +111,8 @@ func (d *Definition) wrapThenCut(m Model, text, prefix string, contextLength int
 	if err != nil {
 		return Prompt{}, fmt.Errorf("context length %d less %d new tokens and a margin of %d leaves %d: %w", contextLength, d.MaxNewTokens, d.truncateMargin, limit, err)
 	}
-	return Prompt{Text: text, Tokens: m.Tokenizer.Encode(text, special), Truncated: cut}, nil
+	tokens, err := m.Tokenizer.Encode(text, special)
+	return Prompt{Text: text, Tokens: tokens, Truncated: cut}, err
 }
 
 // bareLimit is the context length less the margin, or what the model's positions
@@ -124,7 +126,11 @@ func (d *Definition) bareLimit(m Model, prefix string, contextLength int) (int, 
 	if err != nil {
 		return 0, err
 	}
-	room := m.MaxPositions - d.MaxNewTokens - len(m.Tokenizer.Encode(empty, special)) - wrapSlack
+	ids, err := m.Tokenizer.Encode(empty, special)
+	if err != nil {
+		return 0, err
+	}
+	room := m.MaxPositions - d.MaxNewTokens - len(ids) - wrapSlack
 	if room < 2 {
 		return 0, fmt.Errorf("the model holds %d positions, which leaves no room for a prompt beside %d new tokens", m.MaxPositions, d.MaxNewTokens)
 	}
@@ -178,7 +184,10 @@ func cutMiddle(t Tokenizer, text string, special bool, limit int) (string, bool,
 	if limit < 2 {
 		return "", false, fmt.Errorf("a prompt of at most %d tokens cannot be made; raise context_lengths", limit)
 	}
-	ids := t.Encode(text, special)
+	ids, err := t.Encode(text, special)
+	if err != nil {
+		return "", false, err
+	}
 	if len(ids) <= limit {
 		return text, false, nil
 	}

@@ -134,7 +134,7 @@ func TestPaperPrompt(t *testing.T) {
 		}
 		if c.over < 0 {
 			half := (whole + c.over) / 2
-			ids := m.Tokenizer.Encode(want, true)
+			ids := encoded(t, m.Tokenizer, want, true)
 			text := strings.ReplaceAll(m.Tokenizer.Decode(ids[:half], false)+m.Tokenizer.Decode(ids[whole-half:], false), "<s>", "")
 			if !got.Truncated || got.Text != text || len(got.Tokens) != 2*half-2+1 || m.Tokenizer.Decode(got.Tokens[:1], false) != "<s>" {
 				t.Errorf("one too long: %+v, want %q", got, text)

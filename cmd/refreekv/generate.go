@@ -203,17 +203,17 @@ func findPruner(text string) (pruners.Spec, pruners.Pruner, error) {
 // template where it has one.
 func promptTokens(m *model.Model, text string, raw bool) ([]int32, error) {
 	if raw {
-		return m.Tokenizer.Encode(text, false), nil
+		return m.Tokenizer.Encode(text, false)
 	}
 	if !m.Tokenizer.HasChat() {
-		return m.Tokenizer.Encode(text, true), nil
+		return m.Tokenizer.Encode(text, true)
 	}
 	wrapped, err := m.Tokenizer.Chat([]tokenizer.Message{{Role: "user", Content: text}}, true)
 	if err != nil {
 		return nil, err
 	}
 	// The template writes the special tokens itself.
-	return m.Tokenizer.Encode(wrapped, false), nil
+	return m.Tokenizer.Encode(wrapped, false)
 }
 
 func printGenerated(cmd *cobra.Command, g generated, asJSON bool) error {

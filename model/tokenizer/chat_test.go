@@ -135,7 +135,7 @@ func TestChatOfTestModels(t *testing.T) {
 	if want := "<s>s\nqz71\nqz71\n</s>"; err != nil || got != want {
 		t.Errorf("tiny-m: %q, %v; want %q", got, err, want)
 	}
-	if ids := chats.Encode(got, false); ids[0] != 256 || ids[len(ids)-1] != 257 {
+	if ids := encoded(t, chats, got, false); ids[0] != 256 || ids[len(ids)-1] != 257 {
 		t.Errorf("the special tokens of the text have ids %d and %d", ids[0], ids[len(ids)-1])
 	}
 	if _, err := chats.Chat([]Message{{"tool", "x"}}, true); err == nil || !strings.Contains(err.Error(), "unknown role tool") {

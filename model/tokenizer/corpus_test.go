@@ -224,14 +224,14 @@ func checkAnswers(t *testing.T, tok *Tokenizer, texts []string, want corpusAnswe
 	}
 	all, differ := sha256.New(), 0
 	for i, text := range texts {
-		a := answer(tok, text)
+		a := answer(t, tok, text)
 		all.Write(a)
 		sum := sha256.Sum256(a)
 		if hex.EncodeToString(sum[:2]) == want.Each[4*i:4*i+4] {
 			continue
 		}
 		if differ++; differ <= 5 {
-			t.Errorf("text %d %+.200q: ids %v", i, text, tok.Encode(text, false))
+			t.Errorf("text %d %+.200q: ids %v", i, text, encoded(t, tok, text, false))
 		}
 	}
 	if differ > 0 || hex.EncodeToString(all.Sum(nil)) != want.SHA256 {
@@ -241,10 +241,10 @@ func checkAnswers(t *testing.T, tok *Tokenizer, texts []string, want corpusAnswe
 
 // answer is what corpus.py records of a text: ids, ids with special tokens, the
 // ids' text without and with special tokens, and that of the ids in reverse.
-func answer(tok *Tokenizer, text string) []byte {
+func answer(t *testing.T, tok *Tokenizer, text string) []byte {
 	var b bytes.Buffer
-	ids := tok.Encode(text, false)
-	for _, seq := range [][]int32{ids, tok.Encode(text, true)} {
+	ids := encoded(t, tok, text, false)
+	for _, seq := range [][]int32{ids, encoded(t, tok, text, true)} {
 		b.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(seq))))
 		for _, id := range seq {
 			b.Write(binary.LittleEndian.AppendUint32(nil, uint32(id)))

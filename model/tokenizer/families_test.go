@@ -58,12 +58,12 @@ func TestFamilies(t *testing.T) {
 				t.Fatalf("%d answers for %d texts: run testdata/families.py again", len(want.Items), len(texts))
 			}
 			for i, text := range texts {
-				ids := tok.Encode(text, false)
+				ids := encoded(t, tok, text, false)
 				if !slices.Equal(ids, want.Items[i].IDs) {
 					t.Errorf("text %d %.80q: ids (-want +got) %s", i, text, cmp.Diff(want.Items[i].IDs, ids))
 					continue
 				}
-				if special := tok.Encode(text, true); !slices.Equal(special, want.Items[i].Special) {
+				if special := encoded(t, tok, text, true); !slices.Equal(special, want.Items[i].Special) {
 					t.Errorf("text %d: ids with special tokens %v, want %v", i, special, want.Items[i].Special)
 				}
 				if got := tok.Decode(ids, true); got != want.Items[i].Text {
@@ -75,4 +75,16 @@ func TestFamilies(t *testing.T) {
 			}
 		})
 	}
+}
+
+// encoded is the text's tokens.
+func encoded(t testing.TB, tok interface {
+	Encode(string, bool) ([]int32, error)
+}, text string, special bool) []int32 {
+	t.Helper()
+	ids, err := tok.Encode(text, special)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
 }

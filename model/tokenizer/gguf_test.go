@@ -28,7 +28,7 @@ func TestPhi3FromGGUF(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, tok.Encode("<|user|>\na</s> a<|endoftext|>\na", true)); diff != "" {
+		if diff := cmp.Diff(want, encoded(t, tok, "<|user|>\na</s> a<|endoftext|>\na", true)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", arch, diff)
 		}
 		hashes[tok.Hash()] = true

@@ -63,7 +63,7 @@ func TestLongLines(t *testing.T) {
 			t.Parallel()
 			tok := kinds[c.kind]
 			text := strings.Repeat(c.part, n/len(c.part))
-			ids := tok.Encode(text, false)
+			ids := encoded(t, tok, text, false)
 			if c.want > 0 && len(ids) != c.want || len(ids) == 0 || len(ids) > len(text)+1 {
 				t.Errorf("a megabyte of %q became %d tokens, want %d", c.part, len(ids), c.want)
 			}
@@ -71,6 +71,31 @@ func TestLongLines(t *testing.T) {
 			// The others change blanks and take in those beside added tokens.
 			if !strings.Contains(c.kind, ", ") && back != text {
 				t.Errorf("a megabyte of %q does not come back", c.part)
+			}
+		})
+	}
+}
+
+// A regular expression that backtracks for ever, in a splitter or in a normalizer, ends
+// with an error, and the tokenizer goes on to serve.
+func TestHostilePattern(t *testing.T) {
+	const model = `"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":[]}`
+	for name, source := range map[string]string{
+		"split":      `{"pre_tokenizer":{"type":"Split","pattern":{"Regex":"(a+)+c"},"behavior":"Isolated"},` + model + `}`,
+		"normalizer": `{"normalizer":{"type":"Replace","pattern":{"Regex":"(a+)+c"},"content":"b"},` + model + `}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tok, err := parse([]byte(source))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids, err := tok.Encode(strings.Repeat("a", 60)+"b", false)
+			if err == nil || !strings.Contains(err.Error(), "tokenizer.json") || ids != nil {
+				t.Errorf("%d tokens, error %v", len(ids), err)
+			}
+			if ids := encoded(t, tok, "ab", false); len(ids) != 2 {
+				t.Errorf("afterwards, ab is %v", ids)
 			}
 		})
 	}

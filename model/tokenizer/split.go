@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/dlclark/regexp2/v2"
@@ -168,13 +169,27 @@ func (e *encoder) each(re *regexp2.Regexp, text string, match func(from, to int)
 		return true
 	})
 	if err != nil {
-		// compile sets neither of the limits that could be exceeded.
-		panic(fmt.Sprintf("tokenizer: matching %s: %v", re, err))
+		// No other limit is set; normalizers and splitters return no errors, Encode does.
+		panic(tooSlow{re.String(), len(text)})
 	}
 }
 
-// compile compiles a pattern of a tokenizer.json, without limits on time and
-// stack: a text with a megabyte of blanks is legitimate. What Oniguruma, the
+// matchLimit is how long the search for one match may take: a megabyte of blanks takes
+// a fiftieth of it.
+const matchLimit = 5 * time.Second
+
+// tooSlow is a regular expression that takes too long on a text of so many bytes.
+type tooSlow struct {
+	pattern string
+	bytes   int
+}
+
+func (e tooSlow) Error() string {
+	return fmt.Sprintf("a regular expression of the model's tokenizer.json needs more than %v on a text of %d bytes, as none does that is meant for texts: %.100q", matchLimit, e.bytes, e.pattern)
+}
+
+// compile compiles a pattern of a tokenizer.json, without a limit on the stack: a
+// text with a megabyte of blanks is legitimate. What Oniguruma, the
 // reference's library, reads in another way than ours is refused.
 func compile(pattern string) (*regexp2.Regexp, error) {
 	if part := otherSyntax(pattern); part != "" {
@@ -184,6 +199,7 @@ func compile(pattern string) (*regexp2.Regexp, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the pattern %q is not supported: %w", pattern, err)
 	}
+	re.MatchTimeout = matchLimit
 	return re, nil
 }
 

@@ -28,19 +28,29 @@ type Tokenizer struct {
 // Encode returns the ids of text, as Hugging Face's tokenizers does: special
 // tokens that stand in the text are recognised, and addSpecial adds what the
 // model's post-processor adds (a BOS token, for most). Bytes that are no valid
-// UTF-8 count as U+FFFD.
-func (t *Tokenizer) Encode(text string, addSpecial bool) []int32 {
+// UTF-8 count as U+FFFD. It fails where a regular expression of the tokenizer takes
+// too long to match.
+func (t *Tokenizer) Encode(text string, addSpecial bool) (ids []int32, err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case tooSlow:
+			ids, err = nil, p
+		default:
+			panic(p)
+		}
+	}()
 	if !utf8.ValidString(text) {
 		text = lossy([]byte(text))
 	}
 	out := t.encode(text)
 	if !addSpecial {
-		return out
+		return out, nil
 	}
 	for _, tpl := range t.templates {
 		out = tpl.apply(out)
 	}
-	return out
+	return out, nil
 }
 
 func (t *Tokenizer) encode(text string) []int32 {
