@@ -176,7 +176,7 @@ func TestKill(t *testing.T) {
 		kept = now
 	}
 	kills, interrupts, torn, runs := 0, 0, 0, 0 // runs: complete before the last stop
-	for range 2 { // before or while the first model is opened
+	for range 2 {                               // before or while the first model is opened
 		if !k.stop(os.Kill, 0, moment(30*time.Millisecond)) {
 			t.Fatal("the run was over before it could be killed")
 		}
