@@ -35,7 +35,7 @@ CONTEXTS = [128, 2048]
 STEPS = 32
 VOCABULARY = 49152
 # The format of ours that is nearest to the peer's, for the table.
-OURS = {"float32": "float32", "bfloat16": "bfloat16", "f32": "float32", "f16": "float32", "bf16": "bfloat16", "q4_1": "int8", "q8_0": "int8"}
+OURS = {"float32": "float32", "bfloat16": "bfloat16-both", "f32": "float32", "f16": "float32", "bf16": "bfloat16-both", "q4_1": "int8", "q8_0": "int8"}
 DISTURBED = 0.03
 FORMATS = {"f32": 0, "f16": 1, "bf16": 32, "q4_1": None, "q8_0": 7}  # llama.cpp's numbers for what it converts to
 
