@@ -64,6 +64,19 @@ metrics, and renders tables and plots. One prefill serves all methods.`,
 	addGroup(root, "One prompt, record or model", newGenerate(), newShow(), newInspect())
 	addGroup(root, "What there is, and this machine", newList(), newPull(), newBench())
 	root.SetHelpCommand(newHelp())
+	// Cobra's own takes any shell's name and shows its help.
+	root.InitDefaultCompletionCmd()
+	for _, sub := range root.Commands() {
+		if sub.Name() == "completion" {
+			sub.Args = cobra.ArbitraryArgs
+			sub.RunE = func(cmd *cobra.Command, args []string) error {
+				if len(args) > 0 {
+					return unknownCommand(cmd, args[0])
+				}
+				return cmd.Help()
+			}
+		}
+	}
 	setUsage(root)
 	return root
 }

@@ -184,7 +184,7 @@ func writeReport(cmd *cobra.Command, dir string, all []rows.Row, o reportOptions
 	reports.Terminal(cmd.OutOrStdout(), summary, terminalWidth(), colour)
 	stderr := cmd.ErrOrStderr()
 	reports.Timings(stderr, all)
-	fmt.Fprintf(stderr, "%s; tables and figures are in %s, to look through in %s\n", done, dir, page)
+	fmt.Fprintf(stderr, "%s\nto look through: %s; tables and figures beside it\n", done, page)
 	return nil
 }
 
