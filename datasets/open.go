@@ -190,12 +190,17 @@ func (i Info) locate(dir string) ([]string, error) {
 	if archive := i.archive(); archive != "" {
 		names = append(slices.Clone(names), archive)
 	}
+	// The set's own names first, then its name with whatever ending.
+	all := slices.Clone(names)
+	for _, ending := range recordEndings {
+		all = append(all, i.Name+ending)
+	}
 	dirs, err := dataFolders(i.Name, dir)
 	if err != nil {
 		return nil, err
 	}
 	for _, dir := range dirs {
-		for _, name := range names {
+		for _, name := range all {
 			paths, err := filesAt(dir, name)
 			if err != nil {
 				return nil, fmt.Errorf("data set %s: %w", i.Name, err)
@@ -219,7 +224,8 @@ func (i Info) locate(dir string) ([]string, error) {
 	if len(dirs) == 0 {
 		return nil, fmt.Errorf("data set %s is not in the cache (%s); give a folder that holds %s with --data or $REFREEKV_DATA, or fetch it with: refreekv pull dataset %s", i.Name, cached, i.Files[0], i.Name)
 	}
-	return nil, fmt.Errorf("data set %s is neither in %s (as %s) nor in the cache (%s); fetch it with: refreekv pull dataset %s", i.Name, strings.Join(dirs, " nor in "), strings.Join(names, " or "), cached, i.Name)
+	return nil, fmt.Errorf("data set %s is neither in %s (as %s, or as %s with the ending %s) nor in the cache (%s); fetch it with: refreekv pull dataset %s",
+		i.Name, strings.Join(dirs, " nor in "), strings.Join(names, " or "), i.Name, strings.Join(recordEndings, ", "), cached, i.Name)
 }
 
 func exists(path string) bool {

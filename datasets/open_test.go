@@ -70,16 +70,30 @@ func TestLookupOrder(t *testing.T) {
 	}
 }
 
+// A set's file may have its name with any ending that records have.
+func TestOtherEnding(t *testing.T) {
+	t.Setenv("REFREEKV_CACHE", t.TempDir())
+	dir := t.TempDir()
+	path := filepath.Join(dir, "gsm8k.csv")
+	if err := os.WriteFile(path, []byte("question,answer\nWhat is 2 + 2?,It is #### 4\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Open(t.Context(), "gsm8k", Options{Dir: dir})
+	if err != nil || len(got) != 1 || got[0].Source != path+":2" {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
 func TestNotFound(t *testing.T) {
 	dir, env, cache := t.TempDir(), t.TempDir(), t.TempDir()
 	t.Setenv("REFREEKV_CACHE", cache)
 	cached := filepath.Join(cache, "datasets", "gsm8k", "test.jsonl")
 	for _, c := range []struct{ dir, env, want string }{
 		{"", "", "data set gsm8k is not in the cache (" + cached + "); give a folder that holds gsm8k.jsonl with --data or $REFREEKV_DATA, or fetch it with: refreekv pull dataset gsm8k"},
-		{dir, "", "data set gsm8k is neither in " + dir + " (as gsm8k.jsonl or test.jsonl) nor in the cache (" + cached + "); fetch it with: refreekv pull dataset gsm8k"},
-		{"", env, "data set gsm8k is neither in " + env + " (as gsm8k.jsonl or test.jsonl) nor in the cache (" + cached + "); fetch it with: refreekv pull dataset gsm8k"},
-		{dir, dir, "data set gsm8k is neither in " + dir + " (as gsm8k.jsonl or test.jsonl) nor in the cache (" + cached + "); fetch it with: refreekv pull dataset gsm8k"},
-		{dir, env, "data set gsm8k is neither in " + dir + " nor in " + env + " (as gsm8k.jsonl or test.jsonl) nor in the cache (" + cached + "); fetch it with: refreekv pull dataset gsm8k"},
+		{dir, "", "data set gsm8k is neither in " + dir + " (as gsm8k.jsonl or test.jsonl, or as gsm8k with the ending .jsonl, .json, .csv, .parquet) nor in the cache (" + cached + "); fetch it with: refreekv pull dataset gsm8k"},
+		{"", env, "data set gsm8k is neither in " + env + " (as gsm8k.jsonl or test.jsonl, or as gsm8k with the ending .jsonl, .json, .csv, .parquet) nor in the cache (" + cached + "); fetch it with: refreekv pull dataset gsm8k"},
+		{dir, dir, "data set gsm8k is neither in " + dir + " (as gsm8k.jsonl or test.jsonl, or as gsm8k with the ending .jsonl, .json, .csv, .parquet) nor in the cache (" + cached + "); fetch it with: refreekv pull dataset gsm8k"},
+		{dir, env, "data set gsm8k is neither in " + dir + " nor in " + env + " (as gsm8k.jsonl or test.jsonl, or as gsm8k with the ending .jsonl, .json, .csv, .parquet) nor in the cache (" + cached + "); fetch it with: refreekv pull dataset gsm8k"},
 		{dir + "/none", "", "data set gsm8k: the data folder " + dir + "/none is no folder that can be read; mend --data or $REFREEKV_DATA"},
 	} {
 		t.Setenv("REFREEKV_DATA", c.env)
